@@ -1,0 +1,55 @@
+import { join } from "node:path";
+import type { EngineKind } from "../support/engine.ts";
+
+/** Entries of a batch when a table is loaded, and batches on their way at a time. */
+const LOAD_BATCH = 1000;
+const LOAD_IN_FLIGHT = 4;
+
+export const manifold: EngineKind = {
+  name: "manifold",
+  title: "Manifold",
+  settings: "defaults: every write awaits its sync",
+  shrink: 1,
+  runtimes: ["deno", "bun"],
+  async open(dir) {
+    // Here, so that the processes of the peers do without it, as this one does without theirs.
+    const { bytes, open } = await import("../../mod.ts");
+    const db = await open(join(dir, "bench.manifold"));
+    const family = await db.columnFamily("bench");
+    const table = family.table("entries", { key: bytes, value: bytes });
+    return {
+      async load(entries) {
+        let next = 0;
+        const loadOn = async () => {
+          while (next < entries.length) {
+            const part = entries.slice(next, next += LOAD_BATCH);
+            await table.setMany(part);
+          }
+        };
+        await Promise.all(Array.from({ length: LOAD_IN_FLIGHT }, loadOn));
+      },
+      put: (key, value) => table.set(key, value),
+      async commit(entries) {
+        const batch = family.batch();
+        for (const [key, value] of entries) batch.set(table, key, value);
+        await batch.commit();
+      },
+      get: (key) => table.get(key)![0],
+      view: (key) => table.view(key, (value) => value[0])!,
+      range10: (key) => table.entries({ gte: key, limit: 10 }).toArray().length,
+      scan() {
+        let count = 0;
+        for (const [key, value] of table) if (key.length + value.length > 0) count++;
+        return count;
+      },
+      scanView() {
+        let touched = 0;
+        const count = table.scan({}, (key, value) => {
+          touched += key[0] + value[0];
+        });
+        return touched >= 0 ? count : -1;
+      },
+      close: () => db.close(),
+    };
+  },
+};

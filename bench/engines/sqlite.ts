@@ -1,0 +1,68 @@
+import { join } from "node:path";
+import { thisRuntime } from "../../tests/support/child.ts";
+import type { EngineKind, Entry } from "../support/engine.ts";
+
+interface Row {
+  k: Uint8Array;
+  v: Uint8Array;
+}
+
+/** What `node:sqlite` and `bun:sqlite` have in common. */
+interface Statement {
+  run(...values: Uint8Array[]): unknown;
+  get(...values: Uint8Array[]): Row | undefined;
+  all(...values: Uint8Array[]): Row[];
+  iterate(...values: Uint8Array[]): Iterable<Row>;
+}
+
+interface Sqlite {
+  exec(sql: string): unknown;
+  prepare(sql: string): Statement;
+  close(): void;
+}
+
+async function openSqlite(path: string): Promise<Sqlite> {
+  // Not literals: each of the two is unknown to the other runtime's type-checker.
+  const [name, type] = thisRuntime === "bun"
+    ? ["bun:sqlite", "Database"]
+    : ["node:sqlite", "DatabaseSync"];
+  const module = await import(name);
+  return new module[type](path) as Sqlite;
+}
+
+export const sqlite: EngineKind = {
+  name: "sqlite",
+  title: thisRuntime === "bun" ? "bun:sqlite" : "node:sqlite",
+  settings: "WAL, synchronous=FULL, WITHOUT ROWID",
+  shrink: 1,
+  runtimes: ["deno", "bun"],
+  async open(dir) {
+    const db = await openSqlite(join(dir, "bench.sqlite"));
+    db.exec(
+      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-1000000; " +
+        "CREATE TABLE kv(k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID",
+    );
+    const put = db.prepare("INSERT OR REPLACE INTO kv VALUES(?,?)");
+    const get = db.prepare("SELECT v FROM kv WHERE k=?");
+    const range = db.prepare("SELECT k, v FROM kv WHERE k>=? ORDER BY k LIMIT 10");
+    const all = db.prepare("SELECT k, v FROM kv ORDER BY k");
+    const commit = (entries: readonly Entry[]) => {
+      db.exec("BEGIN");
+      for (const [key, value] of entries) put.run(key, value);
+      db.exec("COMMIT");
+    };
+    return {
+      load: commit,
+      put: (key, value) => void put.run(key, value),
+      commit,
+      get: (key) => get.get(key)!.v[0],
+      range10: (key) => range.all(key).length,
+      scan() {
+        let count = 0;
+        for (const { k, v } of all.iterate()) if (k.length + v.length > 0) count++;
+        return count;
+      },
+      close: () => db.close(),
+    };
+  },
+};

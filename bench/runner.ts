@@ -1,0 +1,37 @@
+/**
+ * One engine in a process of its own: `runner.ts ENGINE DIR SCALE workload,…`. Prints one line of
+ * JSON, a {@linkcode Measured}, per workload.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { engineKinds } from "./engines/mod.ts";
+import { Context, load, workloads } from "./support/workloads.ts";
+
+/** What a runner says on a line. */
+export interface Measured {
+  workload: string;
+  opsPerSecond: number;
+}
+
+if (import.meta.main) {
+  const [name, dir, scale, only] = process.argv.slice(2);
+  const kind = engineKinds.find((kind) => kind.name === name);
+  if (kind === undefined) throw new Error(`no engine is named ${name}`);
+  const engine = await kind.open(dir);
+  const context = new Context(engine, Number(scale) / kind.shrink);
+  const chosen = new Set(only.split(","));
+  for (const workload of workloads) {
+    if (!chosen.has(workload.name) || workload.supports?.(engine) === false) continue;
+    if (workload.needsLoad && context.entries === 0 && workload.run !== load) await load(context);
+    const measured: Measured = {
+      workload: workload.name,
+      opsPerSecond: await workload.run(context),
+    };
+    console.log(JSON.stringify(measured));
+  }
+  await engine.close();
+  // Some engines keep the process alive for a while.
+  process.exit(0);
+}

@@ -1,0 +1,40 @@
+/**
+ * What a workload needs of an engine. Each engine does it the fastest way that it documents as safe:
+ * when `load`, `put` or `commit` is over, the disk has the entries.
+ *
+ * @module
+ */
+
+export type Entry = readonly [key: Uint8Array, value: Uint8Array];
+
+export interface Engine {
+  /** Loads many entries into an empty table. */
+  load(entries: readonly Entry[]): void | Promise<void>;
+  /** One durable put. Several callers may await one each at the same time. */
+  put(key: Uint8Array, value: Uint8Array): void | Promise<void>;
+  /** One durable and atomic batch. */
+  commit(entries: readonly Entry[]): void | Promise<void>;
+  /** The first byte of the value, read as bytes that belong to the caller. */
+  get(key: Uint8Array): number | Promise<number>;
+  /** The same where the bytes may be borrowed; left out where the engine has no such read. */
+  view?(key: Uint8Array): number;
+  /** How many entries a scan of ten from `key` on gives, all of them read. */
+  range10(key: Uint8Array): number | Promise<number>;
+  /** Reads every entry, keys and values that belong to the caller; how many there are. */
+  scan(): number | Promise<number>;
+  /** The same where keys and values may be borrowed. */
+  scanView?(): number;
+  close(): void | Promise<void>;
+}
+
+export interface EngineKind {
+  readonly name: string;
+  /** How its column is headed. */
+  readonly title: string;
+  /** What it was asked for, for whoever reads the numbers. */
+  readonly settings: string;
+  /** It does 1/shrink of the work: an engine that is tens of times slower. */
+  readonly shrink: number;
+  readonly runtimes: readonly ("deno" | "bun")[];
+  open(dir: string): Promise<Engine>;
+}

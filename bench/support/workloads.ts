@@ -1,0 +1,221 @@
+/**
+ * The workloads, in the order in which they run: the reads see what the writes before them left.
+ * Keys are made before the clock starts.
+ *
+ * @module
+ */
+
+import type { Engine, Entry } from "./engine.ts";
+import { KeySource } from "./keys.ts";
+
+const LOAD_ENTRIES = 500_000;
+const SINGLE_PUTS = 1000;
+const BATCHES = 100;
+const BATCH_ENTRIES = 1000;
+const RANGES = 50_000;
+/** Visits every index once, far from the one before, as long as it does not divide the count. */
+const STRIDE = 7919;
+/** How long callers go on, ms. */
+const CALLERS_MS = 1500;
+
+/** What the workloads of one run share. */
+export class Context {
+  readonly keys = new KeySource();
+  readonly loaded: readonly Uint8Array[];
+  readonly small = new Uint8Array(150).fill(7);
+  readonly large = new Uint8Array(1024).fill(7);
+  /** Entries that are in the table now. */
+  entries = 0;
+
+  /** `scale`: how much of the work is done, 1 for all of it. */
+  constructor(readonly engine: Engine, readonly scale: number) {
+    this.loaded = this.keys.many(this.share(LOAD_ENTRIES));
+  }
+
+  share(count: number): number {
+    return Math.max(1, Math.round(count * this.scale));
+  }
+
+  batch(count: number, value: Uint8Array): Entry[] {
+    return Array.from({ length: count }, () => [this.keys.next(), value] as const);
+  }
+}
+
+export interface Workload {
+  readonly name: string;
+  readonly unit: string;
+  /** What a run of it is, in a line. */
+  readonly about: string;
+  /** Reads the loaded table. */
+  readonly needsLoad?: boolean;
+  /** Whether the engine can do it. */
+  supports?(engine: Engine): boolean;
+  /** Prepares, measures and checks; operations per second. */
+  run(context: Context): Promise<number>;
+}
+
+async function rate(operations: number, work: () => unknown): Promise<number> {
+  const start = performance.now();
+  await work();
+  return operations / (performance.now() - start) * 1000;
+}
+
+function expectCount(what: string, found: number, expected: number): void {
+  if (found !== expected) throw new Error(`${what}: ${found} entries instead of ${expected}`);
+}
+
+/** Loads the table, for those workloads that need it. */
+export async function load(context: Context): Promise<number> {
+  const entries = context.loaded.map((key) => [key, context.small] as const);
+  context.entries += entries.length;
+  return await rate(entries.length, () => context.engine.load(entries));
+}
+
+function batches(name: string, value: "small" | "large"): Workload {
+  return {
+    name,
+    unit: "entries",
+    about: `${BATCHES} durable batches of ${BATCH_ENTRIES} puts, one after the other`,
+    async run(context) {
+      const { engine } = context;
+      const all = Array.from(
+        { length: context.share(BATCHES) },
+        () => context.batch(BATCH_ENTRIES, context[value]),
+      );
+      context.entries += all.length * BATCH_ENTRIES;
+      return await rate(all.length * BATCH_ENTRIES, async () => {
+        for (const batch of all) await engine.commit(batch);
+      });
+    },
+  };
+}
+
+function reads(name: string, about: string, method: "get" | "view"): Workload {
+  return {
+    name,
+    unit: "reads",
+    about,
+    needsLoad: true,
+    supports: (engine) => engine[method] !== undefined,
+    async run({ engine, loaded, small }) {
+      const count = loaded.length;
+      let sum = 0;
+      const result = await rate(count, async () => {
+        for (let i = 0; i < count; i++) {
+          const first = engine[method]!(loaded[i * STRIDE % count]);
+          sum += typeof first === "number" ? first : await first;
+        }
+      });
+      if (sum !== count * small[0]) throw new Error(`${name}: wrong values were read`);
+      return result;
+    },
+  };
+}
+
+function callers(count: number): Workload {
+  return {
+    name: `callers_${count}`,
+    unit: "puts",
+    about: count === 1
+      ? "one caller, one durable put after the other"
+      : `${count} callers in one thread, each awaiting one durable put after the other`,
+    async run(context) {
+      const { engine, keys, small } = context;
+      let done = 0;
+      const start = performance.now();
+      const end = start + CALLERS_MS * Math.min(1, Math.max(0.1, context.scale));
+      await Promise.all(Array.from({ length: count }, async () => {
+        while (performance.now() < end) {
+          await engine.put(keys.next(), small);
+          done++;
+        }
+      }));
+      context.entries += done;
+      return done / (performance.now() - start) * 1000;
+    },
+  };
+}
+
+export const workloads: readonly Workload[] = [
+  {
+    name: "bulk_load",
+    unit: "entries",
+    about: `${LOAD_ENTRIES} random keys of 24 bytes, values of 150, the engine's fastest safe way`,
+    needsLoad: true,
+    run: load,
+  },
+  {
+    name: "single_put",
+    unit: "puts",
+    about: `${SINGLE_PUTS} durable puts, one after the other`,
+    async run(context) {
+      const { engine } = context;
+      const puts = context.batch(context.share(SINGLE_PUTS), context.small);
+      context.entries += puts.length;
+      return await rate(puts.length, async () => {
+        for (const [key, value] of puts) await engine.put(key, value);
+      });
+    },
+  },
+  batches("batch_150", "small"),
+  batches("batch_1k", "large"),
+  reads("get", "point reads of all loaded keys, scattered; the value belongs to the caller", "get"),
+  reads("view", "the same, the value borrowed", "view"),
+  {
+    name: "range_10",
+    unit: "scans",
+    about: `${RANGES} scans of ten entries from a loaded key on`,
+    needsLoad: true,
+    async run(context) {
+      const { engine, loaded } = context;
+      const count = context.share(RANGES);
+      let found = 0;
+      const result = await rate(count, async () => {
+        for (let i = 0; i < count; i++) {
+          const entries = engine.range10(loaded[i * STRIDE % loaded.length]);
+          found += typeof entries === "number" ? entries : await entries;
+        }
+      });
+      // Fewer than ten are left behind the last nine keys.
+      if (found > count * 10 || found < count * 10 - 45) {
+        throw new Error(`range_10: ${found} entries in ${count} scans`);
+      }
+      return result;
+    },
+  },
+  {
+    name: "scan",
+    unit: "entries",
+    about: "the whole table, keys and values belong to the caller",
+    needsLoad: true,
+    async run({ engine, entries }) {
+      let found = 0;
+      const result = await rate(entries, async () => found = await engine.scan());
+      expectCount("scan", found, entries);
+      return result;
+    },
+  },
+  {
+    name: "scan_view",
+    unit: "entries",
+    about: "the same, borrowed",
+    needsLoad: true,
+    supports: (engine) => engine.scanView !== undefined,
+    async run({ engine, entries }) {
+      let found = 0;
+      const result = await rate(entries, () => found = engine.scanView!());
+      expectCount("scan_view", found, entries);
+      return result;
+    },
+  },
+  callers(1),
+  callers(16),
+  callers(64),
+  callers(256),
+];
+
+/** Runs in processes of its own, see `recovery.ts`. */
+export const RECOVERY = "recovery";
+export const RECOVERY_ENTRIES = 300_000;
+
+export const workloadNames: readonly string[] = [...workloads.map(({ name }) => name), RECOVERY];

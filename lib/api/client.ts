@@ -1,0 +1,453 @@
+/**
+ * How one thread asks the writing workers of an open database and hears from them.
+ *
+ * Invariants: requests of this thread to one worker go into its ring in the order of their submission, except
+ * urgent ones (the ends of turns), which overtake what waits here; at most {@linkcode COMPLETIONS_MAX}
+ * requests are under way, and {@linkcode URGENT_RESERVE} of them are kept for urgent ones, because
+ * the end of a turn can be what all others wait for; every request is settled exactly once; no wait
+ * is without a time-out.
+ *
+ * @module
+ */
+
+import { FLAG_FIRST, FLAG_LAST, REQUEST_TRANSACTION } from "../engine/requests.ts";
+import type { ThreadMemory } from "../engine/thread_memory.ts";
+import type { ManifoldError } from "../errors.ts";
+import { type Completion, COMPLETIONS_MAX } from "../memory/completions.ts";
+import { CLOSED, CLOSING, databaseState, FAILED, failure } from "../memory/database_state.ts";
+import { wakeWorker, wantWorker } from "../memory/worker_table.ts";
+import type { EntryHeader } from "../memory/write_ring.ts";
+import { keepAlive } from "../runtime/keep_alive.ts";
+import { closedError, requestError } from "./request_error.ts";
+
+/** Requests under way that only urgent ones may use. */
+export const URGENT_RESERVE = 1024;
+
+/** How often a thread that waits for completions looks whether the database has failed. */
+const COMPLETION_WAIT_MS = 200;
+/** How often a thread that waits for room in a ring looks again. */
+const SPACE_WAIT_MS = 50;
+
+/** A request's number: session (8 bits), generation (11 bits), index of the pending entry (13 bits). */
+const INDEX_BITS = 13;
+const INDEX_MASK = COMPLETIONS_MAX - 1;
+const GENERATION_MASK = 0x7ff;
+
+const WHOLE = FLAG_FIRST | FLAG_LAST;
+/** What the first part of a transaction in parts begins with: the bytes of all its operations. */
+const LENGTH_BYTES = 8;
+
+/** What a caller asks of a family's worker (lib/engine/requests.ts). */
+export interface ClientRequest {
+  readonly slot: number;
+  readonly family: number;
+  readonly kind: number;
+  readonly flags: number;
+  readonly argument: number;
+  /** Copied before {@linkcode Client.submit} returns, unless it is `kept`. */
+  readonly payload: Uint8Array | readonly Uint8Array[];
+  /** Nobody changes the payload any more: it need not be copied when it has to wait. */
+  readonly kept?: boolean;
+  /** Goes before all that waits. */
+  readonly urgent?: boolean;
+  /** What is asked and of whom, for messages: `set in table "users" of column family "shop"`. */
+  readonly describe: () => string;
+}
+
+/** A request that is under way or waits for its turn to be sent. */
+interface Pending {
+  /** The full number once it is under way, -1 before. */
+  number: number;
+  generation: number;
+  resolve: (result: number) => void;
+  reject: (error: unknown) => void;
+  describe: () => string;
+}
+
+/** What is still to be put into a worker's ring. */
+interface Unsent {
+  readonly request: ClientRequest;
+  /** The payload, cut into pieces that fit an entry each. */
+  readonly parts: readonly Uint8Array[];
+  next: number;
+  readonly resolve: (result: number) => void;
+  readonly reject: (error: unknown) => void;
+  /** Its pending entry once the first part was sent, -1 before. */
+  index: number;
+}
+
+/** What waits for room in one worker's ring. */
+interface Outbox {
+  readonly urgent: Fifo<Unsent>;
+  readonly normal: Fifo<Unsent>;
+  waitsForSpace: boolean;
+}
+
+/** A queue whose front is cheap to take. */
+class Fifo<T> {
+  #items: T[] = [];
+  #head = 0;
+
+  get first(): T | undefined {
+    return this.#items[this.#head];
+  }
+
+  push(item: T): void {
+    this.#items.push(item);
+  }
+
+  shift(): void {
+    this.#items[this.#head++] = undefined as T;
+    if (this.#head < 1024 && this.#head < this.#items.length) return;
+    this.#items = this.#items.slice(this.#head);
+    this.#head = 0;
+  }
+
+  takeAll(): T[] {
+    const rest = this.#items.slice(this.#head);
+    this.#items = [];
+    this.#head = 0;
+    return rest;
+  }
+}
+
+/** Sends a thread's requests and receives their completions. */
+export class Client {
+  readonly #memory: ThreadMemory;
+  readonly #path: string;
+  readonly #tailIndex: number;
+  readonly #numberBase: number;
+  readonly #outboxes = new Map<number, Outbox>();
+  readonly #pending: (Pending | undefined)[] = [];
+  readonly #freeIndices: number[] = [];
+  readonly #workersToWake: number[] = [];
+  readonly #completion: Completion = { request: 0, status: 0, detail: 0, result: 0 };
+  readonly #header: EntryHeader;
+  readonly #wake = (): void => this.#wakeWorkers();
+  /** Entries of `#pending` that are in use. */
+  #underWay = 0;
+  /** Requests that were submitted and are not settled. */
+  #unsettled = 0;
+  #cursor: number;
+  #listening = false;
+  #closed = false;
+  #whenIdle: (() => void)[] = [];
+
+  constructor(memory: ThreadMemory, path: string) {
+    this.#memory = memory;
+    this.#path = path;
+    this.#tailIndex = memory.completions.tailIndex(memory.thread);
+    this.#numberBase = (memory.session & 0xff) * 2 ** 24;
+    this.#cursor = Atomics.load(memory.completions.words, this.#tailIndex);
+    this.#header = {
+      thread: memory.thread,
+      session: memory.session,
+      request: 0,
+      kind: 0,
+      flags: 0,
+      slot: 0,
+      family: 0,
+      payloadBytes: 0,
+      argument: 0,
+    };
+  }
+
+  /** Requests that were submitted and are not settled. */
+  get unsettled(): number {
+    return this.#unsettled;
+  }
+
+  /**
+   * Sends a request; resolves with the completion's result.
+   *
+   * Rejects with a {@linkcode ManifoldError} of the completion's code, with `failed` when the
+   * database fails meanwhile (the outcome is unknown then), with `closed` after {@linkcode close}.
+   */
+  submit(request: ClientRequest): Promise<number> {
+    const refused = this.#refusal(request);
+    if (refused !== undefined) return Promise.reject(refused);
+    return new Promise<number>((resolve, reject) => {
+      this.#unsettled++;
+      this.#send(request, resolve, reject);
+      if (!this.#listening) this.#listen();
+    });
+  }
+
+  /**
+   * Waits until all that was submitted is settled; whatever comes later is refused as `closed`. Urgent
+   * requests are taken until then: what is under way may wait for a turn that they end.
+   */
+  close(): Promise<void> {
+    this.#closed = true;
+    if (this.#unsettled === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenIdle.push(resolve));
+  }
+
+  #refusal(request: ClientRequest): ManifoldError | undefined {
+    if (this.#closed && (this.#unsettled === 0 || request.urgent !== true)) {
+      return closedError(this.#path);
+    }
+    const state = databaseState(this.#memory.control);
+    if (state === FAILED) return failure(this.#memory.control, this.#path);
+    if (state === CLOSING || state === CLOSED) return closedError(this.#path);
+    return undefined;
+  }
+
+  #send(
+    request: ClientRequest,
+    resolve: (result: number) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    const worker = this.#memory.slots.worker(request.slot);
+    const outbox = this.#outboxes.get(worker);
+    const { payload } = request;
+    const ring = this.#memory.rings[worker];
+    const isSmall = payload instanceof Uint8Array && payload.length <= ring.payloadBytesMax;
+    const nothingWaits = outbox === undefined ||
+      (outbox.normal.first === undefined && outbox.urgent.first === undefined);
+    if (isSmall && nothingWaits && this.#mayGo(request)) {
+      const index = this.#take(resolve, reject, request.describe);
+      if (this.#push(worker, request, index, request.flags | WHOLE, payload)) return;
+      this.#giveBack(index);
+    }
+    this.#enqueue(worker, request, resolve, reject);
+    this.#pump(worker);
+  }
+
+  #mayGo(request: ClientRequest): boolean {
+    const limit = request.urgent === true ? COMPLETIONS_MAX : COMPLETIONS_MAX - URGENT_RESERVE;
+    return this.#underWay < limit;
+  }
+
+  #enqueue(
+    worker: number,
+    request: ClientRequest,
+    resolve: (result: number) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    let outbox = this.#outboxes.get(worker);
+    if (outbox === undefined) {
+      outbox = { urgent: new Fifo(), normal: new Fifo(), waitsForSpace: false };
+      this.#outboxes.set(worker, outbox);
+    }
+    const parts = partsOf(request, this.#memory.rings[worker].payloadBytesMax);
+    const unsent: Unsent = { request, parts, next: 0, resolve, reject, index: -1 };
+    (request.urgent === true ? outbox.urgent : outbox.normal).push(unsent);
+  }
+
+  /** Puts what waits for a worker into its ring, as far as there is room. */
+  #pump(worker: number): void {
+    const outbox = this.#outboxes.get(worker);
+    if (outbox === undefined || outbox.waitsForSpace) return;
+    const ring = this.#memory.rings[worker];
+    for (;;) {
+      const queue = outbox.urgent.first !== undefined ? outbox.urgent : outbox.normal;
+      const unsent = queue.first;
+      if (unsent === undefined) return;
+      if (unsent.index < 0) {
+        // Completions make this go on.
+        if (!this.#mayGo(unsent.request)) return;
+        unsent.index = this.#take(unsent.resolve, unsent.reject, unsent.request.describe);
+      }
+      const { parts, request } = unsent;
+      while (unsent.next < parts.length) {
+        const flags = request.flags | (unsent.next === 0 ? FLAG_FIRST : 0) |
+          (unsent.next === parts.length - 1 ? FLAG_LAST : 0);
+        // Read before the attempt, so that room made in between is not missed.
+        const space = Atomics.load(ring.words, ring.spaceIndex);
+        if (!this.#push(worker, request, unsent.index, flags, parts[unsent.next])) {
+          this.#awaitSpace(worker, outbox, space);
+          return;
+        }
+        unsent.next++;
+      }
+      queue.shift();
+    }
+  }
+
+  #awaitSpace(worker: number, outbox: Outbox, seen: number): void {
+    outbox.waitsForSpace = true;
+    const { words, spaceIndex } = this.#memory.rings[worker];
+    const again = (): void => {
+      outbox.waitsForSpace = false;
+      this.#pump(worker);
+    };
+    const wait = Atomics.waitAsync(words, spaceIndex, seen, SPACE_WAIT_MS);
+    if (wait.async) wait.value.then(again);
+    else queueMicrotask(again);
+  }
+
+  /** Puts one entry into the ring of a worker and sees to it that the worker is woken. */
+  #push(
+    worker: number,
+    request: ClientRequest,
+    index: number,
+    flags: number,
+    payload: Uint8Array,
+  ): boolean {
+    const header = this.#header;
+    header.request = this.#pending[index]!.number;
+    header.kind = request.kind;
+    header.flags = flags;
+    header.slot = request.slot;
+    header.family = request.family;
+    header.argument = request.argument;
+    if (!this.#memory.rings[worker].push(header, payload)) return false;
+    // One wake for all that is pushed before the present turn of the event loop goes on.
+    if (!this.#workersToWake.includes(worker)) {
+      if (this.#workersToWake.length === 0) queueMicrotask(this.#wake);
+      this.#workersToWake.push(worker);
+    }
+    return true;
+  }
+
+  #wakeWorkers(): void {
+    const { control } = this.#memory;
+    for (const worker of this.#workersToWake) {
+      wantWorker(control, worker);
+      wakeWorker(control, worker);
+    }
+    this.#workersToWake.length = 0;
+  }
+
+  #take(
+    resolve: (result: number) => void,
+    reject: (error: unknown) => void,
+    describe: () => string,
+  ): number {
+    const index = this.#freeIndices.pop() ?? this.#pending.length;
+    let pending = this.#pending[index];
+    if (pending === undefined) {
+      pending = { number: -1, generation: 0, resolve, reject, describe };
+      this.#pending[index] = pending;
+    } else {
+      pending.generation = (pending.generation + 1) & GENERATION_MASK;
+      pending.resolve = resolve;
+      pending.reject = reject;
+      pending.describe = describe;
+    }
+    pending.number = this.#numberBase + pending.generation * 2 ** INDEX_BITS + index;
+    this.#underWay++;
+    return index;
+  }
+
+  #giveBack(index: number): void {
+    const pending = this.#pending[index]!;
+    pending.number = -1;
+    pending.resolve = pending.reject = ignore;
+    pending.describe = nothing;
+    this.#freeIndices.push(index);
+    this.#underWay--;
+  }
+
+  /** Receives completions while anything is unsettled. */
+  async #listen(): Promise<void> {
+    this.#listening = true;
+    const { control, completions } = this.#memory;
+    const release = keepAlive();
+    while (this.#unsettled > 0) {
+      this.#receive();
+      if (databaseState(control) === FAILED) {
+        // What was answered before the failure keeps its answer.
+        this.#receive();
+        this.#rejectAll(failure(control, this.#path));
+      } else if (databaseState(control) === CLOSED) {
+        this.#receive();
+        this.#rejectAll(closedError(this.#path));
+      }
+      if (this.#unsettled === 0) break;
+      const wait = Atomics.waitAsync(
+        completions.words,
+        this.#tailIndex,
+        this.#cursor,
+        COMPLETION_WAIT_MS,
+      );
+      if (wait.async) await wait.value;
+    }
+    release();
+    this.#listening = false;
+    for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+
+  /** Settles all requests whose completions have arrived. */
+  #receive(): void {
+    const { completions } = this.#memory;
+    const tail = Atomics.load(completions.words, this.#tailIndex);
+    if (tail === this.#cursor) return;
+    const completion = this.#completion;
+    while (this.#cursor !== tail) {
+      completions.read(this.#memory.thread, this.#cursor, completion);
+      this.#cursor = (this.#cursor + 1) | 0;
+      const index = completion.request & INDEX_MASK;
+      const pending = this.#pending[index];
+      if (pending === undefined || pending.number !== completion.request) continue;
+      const { resolve, reject, describe } = pending;
+      this.#giveBack(index);
+      this.#unsettled--;
+      if (completion.status === 0) resolve(completion.result);
+      else reject(requestError(completion.status, completion.detail, describe()));
+    }
+    for (const worker of this.#outboxes.keys()) this.#pump(worker);
+  }
+
+  /** Nothing of what was submitted will be answered any more. */
+  #rejectAll(error: ManifoldError): void {
+    for (const outbox of this.#outboxes.values()) {
+      for (const queue of [outbox.urgent, outbox.normal]) {
+        for (const unsent of queue.takeAll()) {
+          if (unsent.index >= 0) continue; // it is among the pending
+          this.#unsettled--;
+          unsent.reject(error);
+        }
+      }
+    }
+    for (let index = 0; index < this.#pending.length; index++) {
+      const pending = this.#pending[index]!;
+      if (pending.number < 0) continue;
+      const { reject } = pending;
+      this.#giveBack(index);
+      this.#unsettled--;
+      reject(error);
+    }
+  }
+}
+
+function ignore(): void {}
+
+function nothing(): string {
+  return "";
+}
+
+/** Cuts a payload into entries; what has to wait is copied unless it is kept. */
+function partsOf(request: ClientRequest, bytesMax: number): Uint8Array[] {
+  const { payload, kept } = request;
+  const pieces = payload instanceof Uint8Array ? [payload] : payload;
+  let total = 0;
+  for (const piece of pieces) total += piece.length;
+  if (request.kind !== REQUEST_TRANSACTION || total <= bytesMax) {
+    const whole = kept === true && pieces.length === 1 ? pieces[0] : joined(pieces, total);
+    return [whole];
+  }
+  const length = new Uint8Array(LENGTH_BYTES);
+  const view = new DataView(length.buffer);
+  view.setUint32(0, total % 2 ** 32, true);
+  view.setUint32(4, Math.floor(total / 2 ** 32), true);
+  const parts: Uint8Array[] = [length];
+  for (const piece of pieces) {
+    const stays = kept === true ? piece : piece.slice();
+    for (let from = 0; from < stays.length; from += bytesMax) {
+      parts.push(stays.subarray(from, from + bytesMax));
+    }
+  }
+  return parts;
+}
+
+function joined(pieces: readonly Uint8Array[], total: number): Uint8Array {
+  const whole = new Uint8Array(total);
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}

@@ -1,0 +1,47 @@
+/** The codec of byte strings. @module */
+
+import type { Codec } from "../codec.ts";
+import type { ByteWriter } from "../codec_writer.ts";
+import { refused } from "./describe.ts";
+import { carve } from "./tuning.ts";
+
+/**
+ * Bytes, as they are. Order: byte by byte, unsigned, a prefix before what it begins. The `prefix`
+ * of a range is a `Uint8Array` too.
+ *
+ * Takes a `Uint8Array` (also a subclass, also on shared memory) and copies it; anything else, and
+ * one whose buffer is detached, is `invalid-argument`; more than 1 GiB is `too-large`. What it
+ * returns is the caller's own, but small results share one `ArrayBuffer`: use the array, not its
+ * `buffer`, and copy it with `slice()` before transferring it.
+ *
+ * @example
+ * ```ts
+ * import { bytes, openInMemory, text } from "@manifold/db";
+ *
+ * await using db = await openInMemory();
+ * const blobs = (await db.columnFamily("shop")).table("blobs", { key: text, value: bytes });
+ * await blobs.set("logo", new Uint8Array([0x89, 0x50, 0x4e, 0x47]));
+ * ```
+ */
+export const bytes: Codec<Uint8Array> = {
+  name: "bytes",
+  ordered: true,
+  encode: encodeBytes,
+  encodePrefix(prefix, target) {
+    encodeBytes(prefix, target);
+  },
+  decode(encoded) {
+    return carve(encoded);
+  },
+};
+
+function encodeBytes(value: unknown, target: ByteWriter): void {
+  // A detached array has no bytes left; an empty one is a value.
+  if (
+    !(value instanceof Uint8Array) ||
+    (value.length === 0 && (value.buffer as ArrayBuffer).detached === true)
+  ) {
+    throw refused("bytes", "a Uint8Array", value);
+  }
+  target.raw(value);
+}

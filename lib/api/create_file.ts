@@ -1,0 +1,86 @@
+/**
+ * A new database file, and the reading of a directory.
+ *
+ * Invariant: a file under the database's name is whole from its first moment: it is made under another
+ * name, synced, and renamed; who makes it holds the lock of the other name meanwhile.
+ *
+ * @module
+ */
+
+import { ManifoldError } from "../errors.ts";
+import { directoryOf } from "../runtime/paths.ts";
+import { runtime } from "../runtime/runtime.ts";
+import type { Checksum } from "../storage/checksum.ts";
+import { decodeDirectory, type Directory, encodeDirectory } from "../storage/directory.ts";
+import type { File } from "../storage/file.ts";
+import { encodeMeta, firstDataPage, type Meta, metaOffset } from "../storage/meta.ts";
+
+/** Makes the file of an empty database, unless another has made it meanwhile. */
+export function createDatabaseFile(path: string, pageSize: number, checksum: Checksum): void {
+  const making = `${path}-new`;
+  const file = runtime.openFile(making, { write: true, create: true, noFollow: true });
+  try {
+    if (!file.lock(true)) {
+      throw new ManifoldError("locked", `${path} is being made by another process; try again`);
+    }
+    if (runtime.kind(path) !== undefined) {
+      runtime.remove(making);
+      return;
+    }
+    const page = firstDataPage(pageSize);
+    const directory = encodeDirectory({
+      nextFamilyId: 1,
+      generation: 1,
+      filePages: page + 1,
+      families: [],
+      extents: [{ start: page, pages: 1, free: false, owner: 0 }],
+    });
+    const meta: Meta = {
+      uuid: crypto.getRandomValues(new Uint8Array(16)),
+      pageSize,
+      clean: true,
+      generation: 1,
+      salt: new Uint8Array(8),
+      logPosition: 0,
+      directoryPage: page,
+      directoryBytes: directory.length,
+      directoryChecksum: checksum.of(directory),
+    };
+    file.truncate(0);
+    file.write(page * pageSize, directory);
+    file.truncate((page + 1) * pageSize);
+    file.write(metaOffset(meta.generation), encodeMeta(meta, checksum));
+    file.sync();
+    runtime.rename(making, path);
+    runtime.syncDirectory(directoryOf(path));
+  } finally {
+    file.close();
+  }
+}
+
+/**
+ * Reads the directory that a meta page names.
+ * @throws {ManifoldError} `corrupt`
+ */
+export function readDirectory(file: File, meta: Meta, checksum: Checksum): Directory {
+  const { path } = file;
+  const offset = meta.directoryPage * meta.pageSize;
+  const corrupt = (how: string): ManifoldError =>
+    new ManifoldError(
+      "corrupt",
+      `${path}: the directory at byte ${offset} ${how}; restore a backup`,
+    );
+  if (offset + meta.directoryBytes > file.size()) throw corrupt("lies beyond the end of the file");
+  const bytes = new Uint8Array(meta.directoryBytes);
+  file.read(offset, bytes);
+  if (!checksum.matches(meta.directoryChecksum, 0, bytes)) throw corrupt("has a wrong checksum");
+  const directory = decodeDirectory(bytes, path, firstDataPage(meta.pageSize));
+  if (file.size() < directory.filePages * meta.pageSize) {
+    throw new ManifoldError(
+      "corrupt",
+      `${path} has ${file.size()} bytes, but should have ${directory.filePages * meta.pageSize}: ` +
+        `it was cut off; restore a backup`,
+    );
+  }
+  return directory;
+}

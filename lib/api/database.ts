@@ -1,0 +1,459 @@
+/**
+ * An open database.
+ *
+ * @module
+ */
+
+import { ManifoldError } from "../errors.ts";
+import { FAMILY_LIVE } from "../memory/family_slots.ts";
+import { Pins } from "../memory/pins.ts";
+import { compareBytes } from "./bytes_order.ts";
+import { describe } from "./codecs/describe.ts";
+import type { Batch } from "./batch.ts";
+import { ColumnFamily } from "./column_family.ts";
+import { FamilyAccess, isEventual, OpenSession } from "./family_access.ts";
+import { createFamily, dropFamily, settledFamily } from "./family_lifecycle.ts";
+import { checkName } from "./names.ts";
+import type { CheckpointSettings, DatabaseHandle, Durability, Session } from "./session.ts";
+import type { Snapshot } from "./snapshot.ts";
+import { type DatabaseStats, databaseStats, type FamilyStats, familyStats } from "./stats.ts";
+import type { Transaction, TransactionOptions } from "./transaction.ts";
+
+/**
+ * Options of `columnFamily`.
+ *
+ * @example
+ * ```ts
+ * import { type ColumnFamilyOptions, openInMemory } from "@manifold/db";
+ *
+ * const options: ColumnFamilyOptions = { create: true };
+ * await using db = await openInMemory();
+ * console.log((await db.columnFamily("users", options)).name);
+ * ```
+ */
+export interface ColumnFamilyOptions {
+  /** Whether to make it if it is missing; true when not given. */
+  readonly create?: boolean;
+}
+
+/**
+ * What can be changed while a database is open.
+ *
+ * @example
+ * ```ts
+ * import { type DatabaseSettings, openInMemory } from "@manifold/db";
+ *
+ * const settings: DatabaseSettings = { durability: "eventual" };
+ * await using db = await openInMemory();
+ * db.configure(settings);
+ * ```
+ */
+export interface DatabaseSettings {
+  /** Not supported yet: the cache keeps the size it was opened with. */
+  readonly cacheBytes?: number;
+  /** When checkpoints are made; what is not given stays. */
+  readonly checkpoint?: CheckpointSettings;
+  /** When writes of this thread are resolved that do not say. */
+  readonly durability?: Durability;
+}
+
+/**
+ * How far a long operation is.
+ *
+ * @example
+ * ```ts
+ * import type { ProgressOptions } from "@manifold/db";
+ *
+ * const options: ProgressOptions = { onProgress: (done, total) => console.log(done, total) };
+ * console.log(typeof options.onProgress);
+ * ```
+ */
+export interface ProgressOptions {
+  /** Is called from time to time with how many pages are done, of how many. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/**
+ * An open database, in the thread that opened it or one that attached to it. Made by `open`,
+ * `openInMemory` and `attach`. `await using` closes it.
+ *
+ * Everything but `path` and `close` throws or rejects with `closed` once it is closed.
+ *
+ * @example
+ * ```ts
+ * import { type Database, openInMemory, text } from "@manifold/db";
+ *
+ * await using db: Database = await openInMemory();
+ * const users = await db.columnFamily("users");
+ * await users.table("names", { key: text, value: text }).set("ada", "Ada Lovelace");
+ * console.log(db.columnFamilies()); // ["users"]
+ * ```
+ */
+export class Database implements AsyncDisposable {
+  readonly #open: OpenSession;
+  readonly #families = new Map<number, { access: FamilyAccess; family: ColumnFamily }>();
+  #closing: Promise<void> | undefined;
+
+  /** `open`, `openInMemory` and `attach` make it. */
+  constructor(session: Session) {
+    this.#open = new OpenSession(session);
+  }
+
+  /** Where it is: the path that it was opened with, resolved. */
+  get path(): string {
+    return this.#open.session.path;
+  }
+
+  /**
+   * A column family; made if it is missing, which takes a durable write.
+   *
+   * Rejects with `not-found` when it is missing and `create` is false; with `read-only` when it is missing and
+   * the database is; with `invalid-argument` for a name that is not 1 to 255 bytes of UTF-8 without
+   * NUL; with `too-large` when there are as many as a database can have (8191); with `disk-full` or
+   * `io`; with `failed` after a failed sync.
+   *
+   * @param name Its name.
+   * @param options `create`: whether to make it if it is missing.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const users = await db.columnFamily("users");
+   * console.log(users === await db.columnFamily("users", { create: false })); // true
+   * ```
+   */
+  async columnFamily(name: string, options?: ColumnFamilyOptions): Promise<ColumnFamily> {
+    this.#open.check();
+    checkName("column family", name);
+    const create = options?.create ?? true;
+    if (typeof create !== "boolean") {
+      throw new ManifoldError("invalid-argument", `create is ${describe(create)}; give a boolean`);
+    }
+    for (;;) {
+      const slot = await settledFamily(this.#open, name);
+      if (slot >= 0) return this.#family(slot, name);
+      if (!create) throw this.#noSuchFamily(name);
+      const made = await createFamily(this.#open, name);
+      if (made >= 0) return this.#family(made, name);
+    }
+  }
+
+  /**
+   * Makes a column family.
+   *
+   * Rejects with `already-exists` when there is one of that name; else as `columnFamily`.
+   *
+   * @param name Its name.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const users = await db.createColumnFamily("users");
+   * console.log(users.name);
+   * ```
+   */
+  async createColumnFamily(name: string): Promise<ColumnFamily> {
+    this.#open.check();
+    checkName("column family", name);
+    const slot = await settledFamily(this.#open, name);
+    const made = slot >= 0 ? -1 : await createFamily(this.#open, name);
+    if (made >= 0) return this.#family(made, name);
+    throw new ManifoldError(
+      "already-exists",
+      `createColumnFamily: ${this.path} has a column family "${name}"; use columnFamily("${name}")`,
+    );
+  }
+
+  /**
+   * Deletes a column family with all its tables; resolves when that is durable. Snapshots of it can
+   * still be read, its objects throw `not-found`.
+   *
+   * Rejects with `not-found` when there is none of that name, and as the writes of a `Table` do.
+   *
+   * @param name Its name.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * await db.columnFamily("users");
+   * await db.deleteColumnFamily("users");
+   * console.log(db.columnFamilies()); // []
+   * ```
+   */
+  async deleteColumnFamily(name: string): Promise<void> {
+    this.#open.check();
+    checkName("column family", name);
+    this.#open.client();
+    const slot = await settledFamily(this.#open, name);
+    if (slot < 0) throw this.#noSuchFamily(name);
+    const { access } = this.#entry(slot, name);
+    await dropFamily(access);
+    this.#families.delete(slot);
+  }
+
+  /**
+   * The names of the column families, sorted by their bytes.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * await db.columnFamily("b");
+   * await db.columnFamily("a");
+   * console.log(db.columnFamilies()); // ["a", "b"]
+   * ```
+   */
+  columnFamilies(): string[] {
+    this.#open.check();
+    return this.#live().map(({ name }) => name);
+  }
+
+  #live(): { slot: number; name: string }[] {
+    const { slots } = this.#open.session.memory;
+    const encoder = new TextEncoder();
+    return slots.used()
+      .filter((slot) => slots.state(slot) === FAMILY_LIVE)
+      .map((slot) => ({ slot, name: slots.name(slot) }))
+      .map((family) => ({ ...family, bytes: encoder.encode(family.name) }))
+      .sort((a, b) => compareBytes(a.bytes, b.bytes));
+  }
+
+  #family(slot: number, name: string): ColumnFamily {
+    return this.#entry(slot, name).family;
+  }
+
+  #entry(slot: number, name: string): { access: FamilyAccess; family: ColumnFamily } {
+    this.#open.check();
+    const id = this.#open.session.memory.slots.id(slot);
+    const known = this.#families.get(slot);
+    if (known?.access.id === id) return known;
+    const access = new FamilyAccess(this.#open, slot, id, name);
+    const entry = { access, family: new ColumnFamily(access) };
+    this.#families.set(slot, entry);
+    return entry;
+  }
+
+  #noSuchFamily(name: string): ManifoldError {
+    return new ManifoldError(
+      "not-found",
+      `${this.path} has no column family "${name}"; see columnFamilies()`,
+    );
+  }
+
+  /**
+   * Not supported yet: a transaction over several column families. Rejects with `not-supported`.
+   *
+   * @typeParam T What the function returns.
+   * @param _families The column families.
+   * @param _fn Is given the transaction.
+   * @param _options As for `ColumnFamily.transaction`.
+   */
+  transaction<T>(
+    _families: readonly ColumnFamily[],
+    _fn: (tx: Transaction) => T | Promise<T>,
+    _options?: TransactionOptions,
+  ): Promise<T> {
+    return this.#notSupported("transaction() over several column families", "use one family");
+  }
+
+  /** Not supported yet: a snapshot over all column families. Throws `not-supported`. */
+  snapshot(): Snapshot {
+    this.#open.check();
+    throw notSupported("snapshot() of all column families", "take one of a family");
+  }
+
+  /** Not supported yet: a batch over several column families. Throws `not-supported`. */
+  batch(): Batch {
+    this.#open.check();
+    throw notSupported("batch() over several column families", "use one of a family");
+  }
+
+  /**
+   * Not supported yet. Rejects with `not-supported`.
+   *
+   * @param _options `onProgress`.
+   */
+  verify(_options?: ProgressOptions): Promise<void> {
+    return this.#notSupported("verify()", "damage is found when a page is read");
+  }
+
+  /**
+   * Not supported yet. Rejects with `not-supported`.
+   *
+   * @param _options `onProgress`.
+   */
+  compact(_options?: ProgressOptions): Promise<void> {
+    return this.#notSupported("compact()", "free pages are used again by later writes");
+  }
+
+  /**
+   * Not supported yet. Rejects with `not-supported`.
+   *
+   * @param _path Where to.
+   * @param _options `onProgress`.
+   */
+  backup(_path: string | URL, _options?: ProgressOptions): Promise<void> {
+    return this.#notSupported("backup()", "copy the closed file");
+  }
+
+  // deno-lint-ignore require-await -- so that a closed database rejects
+  async #notSupported(what: string, instead: string): Promise<never> {
+    this.#open.check();
+    throw notSupported(what, instead);
+  }
+
+  /**
+   * Writes everything that is published by now into the database's file, so that a recovery would not need
+   * the log for it; resolves when that is durable.
+   *
+   * Rejects with `read-only`; with `disk-full` or `io`, and the log keeps what it has; with `failed`
+   * after a failed sync.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * await db.checkpoint();
+   * ```
+   */
+  async checkpoint(): Promise<void> {
+    this.#open.client();
+    await this.#open.session.requestCheckpoint();
+  }
+
+  /**
+   * Figures of the database.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const { cache } = db.stats();
+   * console.log(`${cache.dirty} pages of ${cache.frames} are to be written`);
+   * ```
+   */
+  stats(): DatabaseStats {
+    this.#open.check();
+    const families: FamilyStats[] = [];
+    for (const { slot, name } of this.#live()) {
+      try {
+        families.push(familyStats(this.#entry(slot, name).access));
+      } catch (error) {
+        // Deleted in between.
+        if (!(error instanceof ManifoldError) || error.code !== "not-found") throw error;
+      }
+    }
+    return databaseStats(this.#open, families);
+  }
+
+  /**
+   * Changes settings. `invalid-argument` for a value out of its bounds, and nothing is changed then;
+   * `not-supported` for `cacheBytes`.
+   *
+   * @param settings What is not given stays as it is. `checkpoint` is for all threads, `durability`
+   * for this one.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * db.configure({ durability: "eventual", checkpoint: { intervalMs: 10_000 } });
+   * ```
+   */
+  configure(settings: DatabaseSettings): void {
+    this.#open.check();
+    if (typeof settings !== "object" || settings === null) {
+      throw new ManifoldError(
+        "invalid-argument",
+        `configure: the settings are ${describe(settings)}; give an object`,
+      );
+    }
+    for (const name of Object.keys(settings)) {
+      if (!["cacheBytes", "checkpoint", "durability"].includes(name)) {
+        throw new ManifoldError(
+          "invalid-argument",
+          `configure: ${
+            JSON.stringify(name)
+          } cannot be changed; give cacheBytes, checkpoint or durability`,
+        );
+      }
+    }
+    const { cacheBytes, checkpoint, durability } = settings;
+    if (cacheBytes !== undefined) {
+      throw notSupported("change of cacheBytes", "close it and open it with another size");
+    }
+    if (durability !== undefined) isEventual(durability);
+    if (checkpoint !== undefined) this.#open.session.configureCheckpoint(checkpoint);
+    if (durability !== undefined) this.#open.session.settings.durability = durability;
+  }
+
+  /**
+   * What another thread of the process needs to use the database, too: send it there with `postMessage` and
+   * give it to `attach`.
+   *
+   * @example
+   * ```ts
+   * import { attach, openInMemory } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * await using same = await attach(db.share());
+   * console.log(same.path === db.path); // true
+   * ```
+   */
+  share(): DatabaseHandle {
+    this.#open.check();
+    return this.#open.session.handle();
+  }
+
+  /**
+   * Closes the database in this thread: takes nothing new, waits for the writes that are under way, ends
+   * running transactions without effect (they reject with `closed`), and gives everything back. In the thread that
+   * opened it, closes it for all threads. Snapshots and iterators of this thread end. A second call
+   * returns the first one's promise.
+   *
+   * Rejects with `disk-full`, `io` or `failed` when the last checkpoint could not be made: everything is
+   * given back nevertheless, and nothing durable is lost, the next opening recovers it from the log.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory } from "@manifold/db";
+   *
+   * const db = await openInMemory();
+   * await db.close();
+   * ```
+   */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    const open = this.#open;
+    const { session } = open;
+    open.closed = true;
+    for (const running of [...open.running]) running.cancel();
+    await session.client?.close();
+    // From here on nobody gives a pin of this thread back himself.
+    Pins.releaseOf(session.memory.control, session.memory.thread);
+    this.#families.clear();
+    await session.close();
+  }
+
+  /** The same as `close()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function notSupported(what: string, instead: string): ManifoldError {
+  return new ManifoldError("not-supported", `there is no ${what} yet; ${instead}`);
+}

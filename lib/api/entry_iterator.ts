@@ -1,0 +1,103 @@
+/**
+ * Iterators over a table, as the language has them.
+ *
+ * @module
+ */
+
+import type { Codec } from "./codec.ts";
+import { encodeKey } from "./range.ts";
+import type { RawEntries } from "./raw_entries.ts";
+
+/** Makes what an iterator gives of its current entry. */
+export type Give<T> = (entries: RawEntries) => T;
+
+/**
+ * Goes over entries, keys or values of a table in the order of the keys, as `table.entries()`,
+ * `keys()` and `values()` make it. `map`, `filter`, `take`, `drop`, `toArray` and the like come from
+ * the language's own `Iterator`.
+ *
+ * It goes over the version of the table at its creation, whatever is written meanwhile, and what it
+ * gives belongs to the caller. It holds that version until it has ended, which `for … of`, spreading
+ * and the language's helpers see to, also when they stop early. One that is advanced by hand and
+ * left is given back by `return()`, by `using`, or at last by the garbage collector.
+ *
+ * @typeParam K The type of the keys.
+ * @typeParam T What it gives.
+ *
+ * @example
+ * ```ts
+ * import { openInMemory, text, u32 } from "@manifold/db";
+ *
+ * await using db = await openInMemory();
+ * const stock = (await db.columnFamily("shop")).table("stock", { key: text, value: u32 });
+ * await stock.setMany([["apples", 3], ["pears", 0], ["plums", 7]]);
+ *
+ * const missing = stock.entries().filter(([, count]) => count === 0).map(([name]) => name);
+ * console.log(missing.toArray()); // ["pears"]
+ * ```
+ */
+export class EntryIterator<K, T> extends Iterator<T, undefined, unknown> {
+  readonly #entries: RawEntries;
+  readonly #key: Codec<K>;
+  readonly #give: Give<T>;
+
+  /** Tables make it. */
+  constructor(entries: RawEntries, key: Codec<K>, give: Give<T>) {
+    super();
+    this.#entries = entries;
+    this.#key = key;
+    this.#give = give;
+  }
+
+  /**
+   * The next one.
+   *
+   * Throws `closed` when the database was closed meanwhile; `corrupt` and `io` when a page cannot be
+   * read, or a value cannot be decoded.
+   */
+  override next(): IteratorResult<T, undefined> {
+    const entries = this.#entries;
+    return entries.advance()
+      ? { done: false, value: this.#give(entries) }
+      : { done: true, value: undefined };
+  }
+
+  /**
+   * Jumps, forth or back, so that `next()` gives the first entry whose key is `key` or after it; with
+   * `reverse`, the first whose key is `key` or before it. Only among what the iterator goes over:
+   * before its first entry it begins anew, behind its last entry it ends. Costs O(log n). Does
+   * nothing once the iterator has ended.
+   *
+   * Throws `invalid-argument` for a key that the table's codec does not take; else as `next()`.
+   *
+   * @param key Where to, whether there is such a key or not.
+   * @returns The iterator itself.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory, text, u32 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const stock = (await db.columnFamily("shop")).table("stock", { key: text, value: u32 });
+   * await stock.setMany([["apples", 3], ["pears", 0], ["plums", 7]]);
+   *
+   * using names = stock.keys();
+   * console.log(names.seek("b").next().value); // "pears"
+   * ```
+   */
+  seek(key: K): this {
+    this.#entries.seek(encodeKey(this.#key, key));
+    return this;
+  }
+
+  /** Ends it: the version is held no longer, and `next()` gives nothing any more. */
+  override return(): IteratorReturnResult<undefined> {
+    this.#entries.close();
+    return { done: true, value: undefined };
+  }
+
+  /** The same as `return()`, for `using`. */
+  override [Symbol.dispose](): void {
+    this.#entries.close();
+  }
+}

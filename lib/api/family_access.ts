@@ -1,0 +1,199 @@
+/**
+ * A column family, and the open database that it is in, as the writing side of the API works with
+ * them.
+ *
+ * @module
+ */
+
+import { DETAIL_TABLE_GONE, FLAG_EVENTUAL, REQUEST_TRANSACTION } from "../engine/requests.ts";
+import { ManifoldError } from "../errors.ts";
+import { asyncContext } from "../runtime/async_context.ts";
+import type { Client } from "./client.ts";
+import { describe } from "./codecs/describe.ts";
+import { type NamedTable, OperationsWriter } from "./operations_writer.ts";
+import { closedError, RequestError } from "./request_error.ts";
+import type { Session, WriteOptions } from "./session.ts";
+import { LiveSource } from "./state_source.ts";
+
+/** A transaction that is running: what {@linkcode OpenSession.close} has to end. */
+export interface Running {
+  readonly access: FamilyAccess;
+  readonly parent: Running | undefined;
+  ended: boolean;
+  /** Ends it as the database closes. */
+  cancel(): void;
+}
+
+/** The innermost transaction whose function the present code was called from. */
+export const runningTransaction = asyncContext<Running>();
+
+/** A session and whether it is still open. */
+export class OpenSession {
+  readonly session: Session;
+  readonly running: Set<Running> = new Set();
+  /** Set when closing begins: nothing new is taken. */
+  closed = false;
+  readonly #writers: OperationsWriter[] = [];
+
+  constructor(session: Session) {
+    this.session = session;
+  }
+
+  /** @throws {ManifoldError} `closed`. */
+  check(): void {
+    if (this.closed) throw closedError(this.session.path);
+  }
+
+  /**
+   * The client of a database that can be written.
+   * @throws {ManifoldError} `closed`, `read-only`.
+   */
+  client(): Client {
+    this.check();
+    const { client, path } = this.session;
+    if (client !== undefined) return client;
+    throw new ManifoldError(
+      "read-only",
+      `the database ${path} was opened with readOnly; open it without to write`,
+    );
+  }
+
+  /** An empty writer, to be put back. A codec that writes meanwhile gets another. */
+  takeWriter(): OperationsWriter {
+    return this.#writers.pop() ?? new OperationsWriter(this.session.memory.shared.pageSize);
+  }
+
+  putWriter(writer: OperationsWriter): void {
+    writer.reset();
+    if (this.#writers.length < 4) this.#writers.push(writer);
+  }
+
+  /**
+   * The flag of a write's durability.
+   * @throws {ManifoldError} `invalid-argument` for options that are not such.
+   */
+  durabilityFlag(options: WriteOptions | undefined): number {
+    const durability = options?.durability ?? this.session.settings.durability;
+    return isEventual(durability) ? FLAG_EVENTUAL : 0;
+  }
+}
+
+/** Checks a durability. */
+export function isEventual(durability: unknown): boolean {
+  if (durability === "immediate") return false;
+  if (durability === "eventual") return true;
+  throw new ManifoldError(
+    "invalid-argument",
+    `durability is ${describe(durability)}; give "immediate" or "eventual"`,
+  );
+}
+
+export class FamilyAccess {
+  readonly open: OpenSession;
+  readonly slot: number;
+  readonly id: number;
+  readonly name: string;
+  readonly source: LiveSource;
+
+  constructor(open: OpenSession, slot: number, id: number, name: string) {
+    this.open = open;
+    this.slot = slot;
+    this.id = id;
+    this.name = name;
+    this.source = new LiveSource({
+      memory: open.session.memory,
+      slot,
+      family: id,
+      familyName: name,
+      path: open.session.path,
+      isClosed: () => open.closed,
+    });
+  }
+
+  isSame(other: FamilyAccess): boolean {
+    return this.open === other.open && this.id === other.id;
+  }
+
+  /**
+   * The client, for code that may wait for the family.
+   *
+   * @param what What is to be done, for messages.
+   * @throws {ManifoldError} `closed`, `read-only`; `invalid-argument` inside the function of one of the
+   * family's own transactions, which it would wait for forever.
+   */
+  writingClient(what: () => string): Client {
+    if (this.open.running.size > 0) {
+      for (let at = runningTransaction.get(); at !== undefined; at = at.parent) {
+        if (at.ended || !at.access.isSame(this)) continue;
+        throw new ManifoldError(
+          "invalid-argument",
+          `${what()}: inside a transaction of the same column family it would wait for that ` +
+            "transaction's end; use the table that tx.table() gives",
+        );
+      }
+    }
+    return this.open.client();
+  }
+
+  /** Sends a request to the family's worker. */
+  submit(
+    client: Client,
+    kind: number,
+    flags: number,
+    argument: number,
+    operations: { payload: Uint8Array | readonly Uint8Array[]; kept: boolean },
+    what: () => string,
+    urgent: boolean = false,
+  ): Promise<number> {
+    return client.submit({
+      slot: this.slot,
+      family: this.id,
+      kind,
+      flags,
+      argument,
+      payload: operations.payload,
+      kept: operations.kept,
+      urgent,
+      describe: () => `${what()}, database ${this.open.session.path}`,
+    });
+  }
+
+  /**
+   * Has a transaction applied; resolves with how many entries it removed. When one of its tables was deleted, and
+   * perhaps made anew, it is sent once more with the tables by name.
+   *
+   * @param writer Its operations; not to be changed before the end.
+   * @param tables The tables that the operations call by their ids.
+   */
+  async apply(
+    client: Client,
+    flags: number,
+    writer: OperationsWriter,
+    tables: readonly NamedTable[],
+    what: () => string,
+  ): Promise<number> {
+    try {
+      return await this.submit(client, REQUEST_TRANSACTION, flags, 0, writer.take(true), what);
+    } catch (error) {
+      if (!isTableGone(error) || tables.length === 0) throw error;
+    }
+    writer.reopen(tables);
+    return await this.submit(client, REQUEST_TRANSACTION, flags, 0, writer.take(true), what);
+  }
+
+  /** `column family "shop"` */
+  get place(): string {
+    return `column family "${this.name}"`;
+  }
+}
+
+/** Whether a request was refused because a table's id is no longer in the family. */
+export function isTableGone(error: unknown): boolean {
+  return error instanceof RequestError && error.detail === DETAIL_TABLE_GONE;
+}
+
+/** No operations. */
+export const NO_OPERATIONS: { payload: Uint8Array; kept: boolean } = {
+  payload: new Uint8Array(0),
+  kept: true,
+};

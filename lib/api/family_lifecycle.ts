@@ -1,0 +1,82 @@
+/**
+ * Making and deleting column families, from any thread.
+ *
+ * Invariant: who takes a slot sends the request that makes the family; others who want the name wait
+ * until the slot is live or free.
+ *
+ * @module
+ */
+
+import { REQUEST_CREATE, REQUEST_DROP } from "../engine/requests.ts";
+import type { ManifoldError } from "../errors.ts";
+import { databaseState, FAILED, failure } from "../memory/database_state.ts";
+import { FAMILY_CREATING, FAMILY_LIVE, type FamilySlots } from "../memory/family_slots.ts";
+import { keepAlive } from "../runtime/keep_alive.ts";
+import { FamilyAccess, NO_OPERATIONS, type OpenSession } from "./family_access.ts";
+
+/** How often a thread that waits for a slot looks whether the database has failed. */
+const STATE_WAIT_MS = 200;
+
+/** The slot of the live family of that name, once nobody is making or deleting it; -1 if there is none. */
+export async function settledFamily(open: OpenSession, name: string): Promise<number> {
+  const { memory, path } = open.session;
+  const { slots, control } = memory;
+  let release: (() => void) | undefined;
+  try {
+    for (;;) {
+      open.check();
+      const slot = slots.find(name);
+      if (slot < 0) return -1;
+      const state = slots.state(slot);
+      // Looked up again: the slot may have gone to another family in between.
+      if (state === FAMILY_LIVE && slots.find(name) === slot) return slot;
+      if (databaseState(control) === FAILED) throw failed(open, failure(control, path));
+      release ??= keepAlive();
+      const wait = Atomics.waitAsync(slots.words, slots.stateIndex(slot), state, STATE_WAIT_MS);
+      if (wait.async) await wait.value;
+    }
+  } finally {
+    release?.();
+  }
+}
+
+function failed(open: OpenSession, error: ManifoldError): ManifoldError {
+  open.check();
+  return error;
+}
+
+/** Makes a family; -1 if somebody else has taken the name meanwhile. */
+export async function createFamily(open: OpenSession, name: string): Promise<number> {
+  const client = open.client();
+  const { memory, path } = open.session;
+  const { control, slots, thread } = memory;
+  if (databaseState(control) === FAILED) throw failure(control, path);
+  let slot = -1;
+  let id = 0;
+  slots.lock.acquire(thread);
+  try {
+    if (slots.find(name) >= 0) return -1;
+    id = slots.nextId();
+    slot = slots.take(id, name, leastLoaded(slots, memory.rings.length), FAMILY_CREATING);
+  } finally {
+    slots.lock.release();
+  }
+  const access = new FamilyAccess(open, slot, id, name);
+  const operations = { payload: new TextEncoder().encode(name), kept: true };
+  await access.submit(client, REQUEST_CREATE, 0, 0, operations, () => `making ${access.place}`);
+  return slot;
+}
+
+/** The worker that writes the fewest families. */
+function leastLoaded(slots: FamilySlots, workers: number): number {
+  const families = new Array<number>(workers).fill(0);
+  for (const slot of slots.used()) families[slots.worker(slot)]++;
+  return families.indexOf(Math.min(...families));
+}
+
+/** Deletes a family; `not-found` when somebody else did before. */
+export async function dropFamily(access: FamilyAccess): Promise<void> {
+  const what = (): string => `deleting ${access.place}`;
+  const client = access.writingClient(what);
+  await access.submit(client, REQUEST_DROP, 0, 0, NO_OPERATIONS, what);
+}

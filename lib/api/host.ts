@@ -1,0 +1,166 @@
+/**
+ * What the thread that opened a database does for all others: start workers when they are wanted,
+ * release what dead threads held, end everything at close.
+ *
+ * Invariants: nothing here keeps the process alive; a worker that ends while the database is open
+ * turns it to failed; what a dead thread held is released by name and only once its end is certain.
+ *
+ * @module
+ */
+
+import { ManifoldError } from "../errors.ts";
+import type { ThreadMemory } from "../engine/thread_memory.ts";
+import {
+  DEATHS,
+  EXTENT_LOCK,
+  FAMILY_LOCK,
+  HOST_WAKE,
+  LOG_LOCK,
+  PUBLISH_LOCK,
+} from "../memory/control.ts";
+import { CLOSED, databaseState, fail, FAILED } from "../memory/database_state.ts";
+import { Pins } from "../memory/pins.ts";
+import { SpinLock } from "../memory/spin_lock.ts";
+import { buryThread, markDead, watchedThread } from "../memory/threads.ts";
+import { bumpAndWake } from "../memory/waiting.ts";
+import { wakeAllWorkers, WORKER_WANTED, workerState } from "../memory/worker_table.ts";
+import type { HostThreads } from "../runtime/threads.ts";
+import { spawnWorker, type WorkerHandle } from "../runtime/workers.ts";
+import type { SpawnWorker } from "./open_options.ts";
+import type { WorkerData } from "../../workers/worker_data.ts";
+
+/** The module that workers run; beside this one whatever it is called after transpilation. */
+const ENTRY = new URL(
+  import.meta.url.endsWith(".js") ? "../../workers/entry.js" : "../../workers/entry.ts",
+  import.meta.url,
+);
+
+export class Host {
+  readonly #memory: ThreadMemory;
+  readonly #threads: HostThreads;
+  readonly #data: Omit<WorkerData, "role" | "worker" | "recover">;
+  readonly #spawn: SpawnWorker;
+  readonly #workers: WorkerHandle[] = [];
+  readonly #started = new Set<number>();
+  #keeperStarted = false;
+  #running = 0;
+  #allEnded: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(
+    memory: ThreadMemory,
+    threads: HostThreads,
+    data: Omit<WorkerData, "role" | "worker" | "recover">,
+    spawn: SpawnWorker = spawnWorker,
+  ) {
+    this.#memory = memory;
+    this.#threads = threads;
+    this.#data = data;
+    this.#spawn = spawn;
+    threads.onGone((slot) => this.#release(slot));
+    this.#watch();
+  }
+
+  /** Starts the keeper; with `recover`, it applies the log first. */
+  startKeeper(recover: boolean): void {
+    if (this.#keeperStarted || this.#data.memoryFile !== undefined) return;
+    this.#keeperStarted = true;
+    this.#start({ ...this.#data, role: "keeper", worker: -1, recover });
+  }
+
+  /** Whether anything was ever written in this opening. */
+  get keeperStarted(): boolean {
+    return this.#keeperStarted;
+  }
+
+  /** Sleeps until someone wants a worker; again and again, without keeping the process alive. */
+  async #watch(): Promise<void> {
+    const { words } = this.#memory.control;
+    while (!this.#stopped) {
+      const seen = Atomics.load(words, HOST_WAKE);
+      const state = databaseState(this.#memory.control);
+      if (state !== FAILED && state !== CLOSED) this.startWanted();
+      const wait = Atomics.waitAsync(words, HOST_WAKE, seen);
+      if (wait.async) await wait.value;
+    }
+  }
+
+  /** Starts the workers that somebody wants. */
+  startWanted(): void {
+    const { control, rings } = this.#memory;
+    for (let worker = 0; worker < rings.length; worker++) {
+      if (workerState(control, worker) !== WORKER_WANTED || this.#started.has(worker)) continue;
+      this.#started.add(worker);
+      this.startKeeper(false);
+      this.#start({ ...this.#data, role: "writer", worker, recover: false });
+    }
+  }
+
+  #start(data: WorkerData): void {
+    const { control } = this.#memory;
+    let handle: WorkerHandle;
+    try {
+      handle = this.#spawn(ENTRY, data);
+    } catch (error) {
+      fail(control, error);
+      return;
+    }
+    this.#workers.push(handle);
+    this.#running++;
+    handle.onError((cause) => {
+      fail(
+        control,
+        new ManifoldError("failed", `the ${data.role} of ${data.path} ended: ${text(cause)}`),
+      );
+    });
+    handle.onExit(() => {
+      this.#running--;
+      const state = databaseState(control);
+      if (state !== CLOSED && state !== FAILED && !this.#stopped) {
+        fail(control, new ManifoldError("failed", `a ${data.role} of ${data.path} ended early`));
+      }
+      if (this.#running === 0) this.#allEnded?.();
+    });
+    handle.unref();
+  }
+
+  /** Resolves when all workers have ended; at the latest after `timeoutMs`, when they are terminated. */
+  async stop(timeoutMs: number): Promise<void> {
+    this.#stopped = true;
+    const { control } = this.#memory;
+    wakeAllWorkers(control);
+    bumpAndWake(control.words, HOST_WAKE);
+    if (this.#running > 0) {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      await Promise.race([
+        new Promise<void>((resolve) => this.#allEnded = resolve),
+        new Promise<void>((resolve) => timer = setTimeout(resolve, timeoutMs)),
+      ]);
+      clearTimeout(timer);
+    }
+    if (this.#running > 0) {
+      await Promise.all(this.#workers.map((worker) => worker.terminate().catch(() => {})));
+    }
+    this.#threads.close();
+  }
+
+  /** An attached thread is dead: everything that names it is given back. */
+  #release(liveness: number): void {
+    const { control, thread: me, rings, frames } = this.#memory;
+    const dead = watchedThread(control, liveness);
+    if (dead < 0 || !markDead(control, dead)) return;
+    for (const lock of [PUBLISH_LOCK, LOG_LOCK, EXTENT_LOCK, FAMILY_LOCK]) {
+      new SpinLock(control.words, lock).releaseOf(dead);
+    }
+    for (const ring of rings) ring.releaseOf(dead, me);
+    Pins.releaseOf(control, dead);
+    frames.releaseOf(dead);
+    buryThread(control, dead);
+    bumpAndWake(control.words, DEATHS);
+    wakeAllWorkers(control);
+  }
+}
+
+function text(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

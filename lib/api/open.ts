@@ -1,0 +1,367 @@
+/**
+ * Opening a database: a file, nothing but memory, or one that another thread has open.
+ *
+ * @module
+ */
+
+import { LIFE_BEGUN, lifeOf, recoveriesLeft } from "../engine/life.ts";
+import { allocateSharedMemory, type SharedMemory, ThreadMemory } from "../engine/thread_memory.ts";
+import { ManifoldError } from "../errors.ts";
+import { GroupCommit } from "../log/group_commit.ts";
+import { logPathOf, readLogHeader } from "../log/log_file.ts";
+import { INCARNATION, LIFE, NEXT_FAMILY_ID } from "../memory/control.ts";
+import { databaseState, FAILED, failure } from "../memory/database_state.ts";
+import { FAMILY_LIVE } from "../memory/family_slots.ts";
+import { carveBytesMin, decodeUtf8 } from "../runtime/fast_bytes.ts";
+import { pathOf } from "../runtime/paths.ts";
+import { runtime } from "../runtime/runtime.ts";
+import { hostThreads, type HostToken, joinHost } from "../runtime/threads.ts";
+import { keepAlive } from "../runtime/keep_alive.ts";
+import { Checksum } from "../storage/checksum.ts";
+import type { Directory } from "../storage/directory.ts";
+import type { File } from "../storage/file.ts";
+import { MemoryFile } from "../storage/memory_file.ts";
+import { firstDataPage, type Meta, readMeta } from "../storage/meta.ts";
+import { openData } from "../../workers/worker_data.ts";
+import { tuneCodecs } from "./codecs/tuning.ts";
+import { createDatabaseFile, readDirectory } from "./create_file.ts";
+import { Database } from "./database.ts";
+import { Host } from "./host.ts";
+import {
+  type CheckedOptions,
+  checkOptions,
+  type InMemoryOptions,
+  type OpenOptions,
+} from "./open_options.ts";
+import type { DatabaseHandle, Durability } from "./session.ts";
+import { ThreadSession } from "./thread_session.ts";
+
+/** Bytes of a worker's write queue. */
+const RING_BYTES = 8 * 2 ** 20;
+/** Pages that the page table has room for at the least. */
+const PAGES_MIN = 2 ** 24;
+/** Threads that can attach to a database. */
+const ATTACHED_MAX = 64;
+
+tuneCodecs({ decodeUtf8, carveBytesMin });
+
+/**
+ * Opens the database at `path`, which is made if it is missing. After a crash the log is applied
+ * first; that takes about a second for a million small entries.
+ *
+ * @param path The path of the database's file, or a `file:` URL. Its log stands beside it, as
+ * `<path>-log`, while it is open for writing.
+ * @param options See {@linkcode OpenOptions}.
+ * @throws {ManifoldError} `invalid-argument`; `not-found` (with `create: false`); `locked` when another
+ * process, or this one, has it open; `not-a-database`; `unsupported-version`; `corrupt`;
+ * `needs-recovery` (with `readOnly`, after a crash); `permission-denied`; `disk-full`; `io`.
+ *
+ * @example
+ * ```ts no-eval
+ * import { open, text } from "@manifold/db";
+ *
+ * await using db = await open("notes.manifold");
+ * const notes = (await db.columnFamily("notes")).table("notes", { key: text, value: text });
+ * await notes.set("today", "write the README");
+ * ```
+ */
+export async function open(path: string | URL, options?: OpenOptions): Promise<Database> {
+  const checked = checkOptions(options);
+  const place = pathOf(path);
+  const checksum = await Checksum.create();
+  const kind = runtime.kind(place);
+  if (kind === undefined) {
+    if (!checked.create) {
+      throw new ManifoldError(
+        "not-found",
+        `${place} does not exist; check the path, or open it with create: true`,
+      );
+    }
+    createDatabaseFile(place, checked.pageSize, checksum);
+  } else if (kind === "directory") {
+    throw new ManifoldError("not-a-database", `${place} is a directory; give the path of a file`);
+  }
+  const file = runtime.openFile(place, { write: !checked.readOnly, create: false });
+  let log: File | undefined;
+  try {
+    if (!file.lock(!checked.readOnly)) throw lockedError(place);
+    const meta = readMeta(file, checksum);
+    const directory = readDirectory(file, meta, checksum);
+    if (!meta.clean && checked.readOnly) {
+      throw new ManifoldError(
+        "needs-recovery",
+        `${place} was not closed cleanly and has to be recovered first; open it once without readOnly`,
+      );
+    }
+    if (!checked.readOnly) log = claimLog(place, meta, checksum);
+    return await start(place, file, meta, directory, checked, checksum, undefined, log);
+  } catch (error) {
+    log?.close();
+    file.close();
+    throw error;
+  }
+}
+
+/**
+ * Opens a new, empty database that is only memory: same behaviour, no file. It is gone when it is
+ * closed.
+ *
+ * @throws {ManifoldError} `invalid-argument`; `too-large` when there is no memory for it.
+ *
+ * @example
+ * ```ts
+ * import { json, openInMemory, text } from "@manifold/db";
+ *
+ * await using db = await openInMemory();
+ * const cache = (await db.columnFamily("cache")).table("pages", { key: text, value: json<string[]>() });
+ * await cache.set("/", ["hello"]);
+ * ```
+ */
+export async function openInMemory(options?: InMemoryOptions): Promise<Database> {
+  const checked = checkOptions(options);
+  const checksum = await Checksum.create();
+  const pieces = MemoryFile.allocate();
+  const meta: Meta = {
+    uuid: crypto.getRandomValues(new Uint8Array(16)),
+    pageSize: checked.pageSize,
+    clean: true,
+    generation: 1,
+    salt: new Uint8Array(8),
+    logPosition: 0,
+    directoryPage: 0,
+    directoryBytes: 0,
+    directoryChecksum: new Uint8Array(8),
+  };
+  const first = firstDataPage(checked.pageSize);
+  const directory: Directory = {
+    nextFamilyId: 1,
+    generation: 1,
+    filePages: first,
+    families: [],
+    extents: [],
+  };
+  const file = new MemoryFile(pieces);
+  return await start(file.path, file, meta, directory, checked, checksum, pieces, undefined);
+}
+
+/** What a handle carries. */
+interface HandleParts {
+  readonly shared: SharedMemory;
+  readonly token: HostToken;
+  readonly memoryFile: SharedArrayBuffer[] | undefined;
+  readonly readOnly: boolean;
+  readonly durability: Durability;
+}
+
+/**
+ * Attaches the calling thread to a database that another thread of the process has open: full reads
+ * and writes. Close it in each thread; on Deno a thread that has attached stays alive until it does.
+ *
+ * @param handle What `db.share()` gave, sent here with `postMessage`.
+ * @throws {ManifoldError} `closed` when the database has been closed; `invalid-argument`.
+ *
+ * @example
+ * ```ts
+ * import { attach, openInMemory } from "@manifold/db";
+ *
+ * await using db = await openInMemory();
+ * // In a worker thread, that the handle was posted to:
+ * await using same = await attach(db.share());
+ * console.log(same.columnFamilies());
+ * ```
+ */
+export async function attach(handle: DatabaseHandle): Promise<Database> {
+  const parts = handle?.parts as HandleParts | undefined;
+  if (parts?.shared === undefined) {
+    throw new ManifoldError("invalid-argument", "handle: expected what db.share() returned");
+  }
+  let session: ThreadSession | undefined;
+  const joined = await joinHost(parts.token, () => session?.hostGone());
+  try {
+    const checksum = await Checksum.create();
+    const file = openData(handle.path, parts.memoryFile, false);
+    const memory = new ThreadMemory(parts.shared, file, checksum, joined.slot);
+    session = new ThreadSession({
+      memory,
+      path: handle.path,
+      readOnly: parts.readOnly,
+      durability: parts.durability,
+      handle,
+      end: () => {
+        memory.leave();
+        joined.leave();
+        file.close();
+        return Promise.resolve();
+      },
+    });
+    return new Database(session);
+  } catch (error) {
+    joined.leave();
+    throw error;
+  }
+}
+
+function lockedError(path: string): ManifoldError {
+  return new ManifoldError(
+    "locked",
+    `${path} is open elsewhere: in another process, or in this one, where other threads should ` +
+      `use share() and attach()`,
+  );
+}
+
+/**
+ * No thread of an earlier writer may still be able to write: each held a shared lock on the log. After a
+ * crash the log must be there and be the right one.
+ */
+function claimLog(path: string, meta: Meta, checksum: Checksum): File | undefined {
+  const logPath = logPathOf(path);
+  const kind = runtime.kind(logPath);
+  if (kind !== undefined && kind !== "file") {
+    throw new ManifoldError(
+      "corrupt",
+      `${logPath} is a ${kind}, where the database's log should be; move it away`,
+    );
+  }
+  if (kind === undefined) {
+    if (meta.clean) return undefined;
+    throw new ManifoldError(
+      "corrupt",
+      `${path} was not closed cleanly and its log ${logPath} is missing: commits since the last ` +
+        `checkpoint would be lost; put the log back beside the file, or restore a backup`,
+    );
+  }
+  const log = runtime.openFile(logPath, { write: true, create: false, noFollow: true });
+  try {
+    if (!log.lock(true)) throw lockedError(path);
+    if (!meta.clean) {
+      const header = readLogHeader(log, checksum);
+      const same = header.uuid.every((byte, i) => byte === meta.uuid[i]) &&
+        header.salt.every((byte, i) => byte === meta.salt[i]);
+      if (!same) {
+        throw new ManifoldError(
+          "corrupt",
+          `${logPath} is the log of another database, or of another time; put the right log back`,
+        );
+      }
+    }
+    return log;
+  } catch (error) {
+    log.close();
+    throw error;
+  }
+}
+
+async function start(
+  path: string,
+  file: File,
+  meta: Meta,
+  directory: Directory,
+  options: CheckedOptions,
+  checksum: Checksum,
+  memoryFile: SharedArrayBuffer[] | undefined,
+  log: File | undefined,
+): Promise<Database> {
+  const { pageSize } = meta;
+  let shared: SharedMemory;
+  try {
+    shared = allocateSharedMemory({
+      pageSize,
+      cacheBytes: options.cacheBytes,
+      pagesMax: Math.max(PAGES_MIN, directory.filePages * 4),
+      workers: options.maxWorkers,
+      ringBytes: RING_BYTES,
+    });
+  } catch (cause) {
+    throw new ManifoldError(
+      "too-large",
+      `no memory for a cache of ${options.cacheBytes} bytes; open with a smaller cacheBytes`,
+      { cause },
+    );
+  }
+  const memory = new ThreadMemory(shared, file, checksum);
+  const { control, slots } = memory;
+  const seed = new Uint32Array(1);
+  crypto.getRandomValues(seed);
+  Atomics.store(control.words, INCARNATION, seed[0] | 0);
+  Atomics.store(control.words, NEXT_FAMILY_ID, directory.nextFamilyId);
+  memory.extents.load(directory.extents, directory.filePages);
+  directory.families.forEach(({ id, name, entry }, i) => {
+    const slot = slots.take(id, name, i % options.maxWorkers, FAMILY_LIVE);
+    slots.writeDurable(slot, entry);
+    slots.publish(slot, entry);
+  });
+  const commit = new GroupCommit(control, memory.thread);
+  commit.setCheckpoint(options.checkpointBytes, options.intervalMs);
+  const databaseId = crypto.randomUUID();
+  const threads = await hostThreads(databaseId, { slots: ATTACHED_MAX, reserved: 0 });
+  const host = new Host(memory, threads, {
+    shared,
+    host: threads.token,
+    path,
+    memoryFile,
+    meta,
+    logBytes: options.logBytes,
+  }, options.spawnWorker);
+  const parts: HandleParts = {
+    shared,
+    token: threads.token,
+    memoryFile,
+    readOnly: options.readOnly,
+    durability: options.durability,
+  };
+  const finish = async () => {
+    await host.stop(10_000);
+    memory.leave();
+    file.close();
+  };
+  // The lock on the log passes from here to the workers; the lock on the file stays.
+  log?.close();
+  if (!meta.clean && !options.readOnly) {
+    try {
+      host.startKeeper(true);
+      await recovered(memory, path, options);
+    } catch (error) {
+      await finish();
+      throw error;
+    }
+  }
+  return new Database(
+    new ThreadSession({
+      memory,
+      path,
+      readOnly: options.readOnly,
+      durability: options.durability,
+      handle: { path, parts },
+      logBytes: options.logBytes,
+      host,
+      end: finish,
+    }),
+  );
+}
+
+/** Waits until the recovery is over and its checkpoint durable. */
+async function recovered(
+  memory: ThreadMemory,
+  path: string,
+  options: CheckedOptions,
+): Promise<void> {
+  const { control } = memory;
+  const release = keepAlive();
+  let total = 0;
+  try {
+    while (lifeOf(control) !== LIFE_BEGUN) {
+      if (databaseState(control) === FAILED) {
+        const failed = failure(control, path);
+        throw failed.cause instanceof ManifoldError ? failed.cause : failed;
+      }
+      const left = recoveriesLeft(control);
+      total = Math.max(total, left);
+      options.onProgress?.({ done: total - left, total });
+      const wait = Atomics.waitAsync(control.words, LIFE, lifeOf(control), 20);
+      if (wait.async) await wait.value;
+    }
+    options.onProgress?.({ done: total, total });
+  } finally {
+    release();
+  }
+}

@@ -1,0 +1,272 @@
+/**
+ * The caller's side of operations (lib/engine/operations.ts): typed keys and values into the bytes of
+ * a transaction.
+ *
+ * Invariants: an operation is there whole or not at all, whatever a codec throws; the bytes are a
+ * multiple of 4 long; a chunk that is finished never moves or changes, except for the table ids that
+ * {@linkcode OperationsWriter.reopen} rewrites.
+ *
+ * @module
+ */
+
+import {
+  align4,
+  OP_DELETE,
+  OP_DELETE_RANGE,
+  OP_DROP_TABLE,
+  OP_HEADER_BYTES,
+  OP_OPEN_TABLE,
+  OP_SET,
+  operationMemory,
+  OperationReader,
+  putOperationHeader,
+  RANGE_HAS_LOWER,
+  RANGE_HAS_UPPER,
+  RANGE_LOWER_INCLUSIVE,
+  RANGE_UPPER_INCLUSIVE,
+  TABLE_ALIAS,
+} from "../engine/operations.ts";
+import { ManifoldError } from "../errors.ts";
+import { VALUE_BYTES_MAX } from "../storage/overflow.ts";
+import { keyBytesMax } from "../tree/page.ts";
+import type { Codec } from "./codec.ts";
+import { ByteWriter } from "./codec_writer.ts";
+import type { KeyBound } from "./range.ts";
+
+/** A chunk is finished when it is this long, so that growing copies little; bytes. */
+const CHUNK_BYTES = 16 * 2 ** 20;
+/** Longer operations are handed over with their memory instead of being copied again; bytes. */
+const HANDED_OVER_BYTES = 2 ** 18;
+
+const FIRST_BYTES = 1024;
+
+/** What operations need to know of a table. */
+export interface TableShape<K, V> {
+  readonly name: string;
+  readonly keyCodec: Codec<K>;
+  readonly valueCodec: Codec<V>;
+}
+
+/** A table by its id, to be opened by name instead. */
+export interface NamedTable {
+  readonly id: number;
+  readonly name: string;
+  /** Names of the codecs, joined by a NUL. */
+  readonly codecs: string;
+}
+
+/** Collects the operations of one transaction. */
+export class OperationsWriter {
+  readonly #keyBytesMax: number;
+  #out = new ByteWriter(FIRST_BYTES);
+  #chunks: Uint8Array[] = [];
+  #chunkBytes = 0;
+  #aliases = 0;
+
+  constructor(pageSize: number) {
+    this.#keyBytesMax = keyBytesMax(pageSize);
+  }
+
+  /** Bytes of all operations. */
+  get byteLength(): number {
+    return this.#chunkBytes + this.#out.length;
+  }
+
+  /** Forgets all operations. What {@linkcode take} gave out as `kept` stays. */
+  reset(): void {
+    this.#out.reset();
+    this.#chunks = [];
+    this.#chunkBytes = 0;
+    this.#aliases = 0;
+  }
+
+  /**
+   * Sets an entry of the table `id`.
+   * @throws {ManifoldError} `too-large`, and what the codecs throw.
+   */
+  set<K, V>(id: number, table: TableShape<K, V>, key: K, value: V): void {
+    const at = this.#out.length;
+    try {
+      const out = this.#out;
+      const keyAt = out.reserve(OP_HEADER_BYTES) + OP_HEADER_BYTES;
+      table.keyCodec.encode(key, out);
+      const keyLength = out.length - keyAt;
+      this.#checkKey(keyLength, table.name);
+      table.valueCodec.encode(value, out);
+      const valueLength = out.length - keyAt - keyLength;
+      checkValue(valueLength, table.name);
+      this.#finish(at, OP_SET, 0, keyLength, id, valueLength);
+    } catch (error) {
+      this.#out.truncate(at);
+      if (!this.#makeRoom(at, error)) throw error;
+      this.set(id, table, key, value);
+    }
+  }
+
+  /** Sets an entry whose key and value are encoded. */
+  setEncoded(id: number, key: Uint8Array, value: Uint8Array): void {
+    this.#put(OP_SET, 0, id, key, value);
+  }
+
+  /**
+   * Deletes an entry of the table `id`.
+   * @throws {ManifoldError} `too-large`, and what the codec throws.
+   */
+  delete<K>(id: number, table: TableShape<K, unknown>, key: K): void {
+    const at = this.#out.length;
+    try {
+      const out = this.#out;
+      const keyAt = out.reserve(OP_HEADER_BYTES) + OP_HEADER_BYTES;
+      table.keyCodec.encode(key, out);
+      const keyLength = out.length - keyAt;
+      this.#checkKey(keyLength, table.name);
+      this.#finish(at, OP_DELETE, 0, keyLength, id, 0);
+    } catch (error) {
+      this.#out.truncate(at);
+      throw error;
+    }
+  }
+
+  deleteEncoded(id: number, key: Uint8Array): void {
+    this.#put(OP_DELETE, 0, id, key, NO_BYTES);
+  }
+
+  /** Deletes the entries between two bounds (null: none). */
+  deleteRange(id: number, lower: KeyBound | null, upper: KeyBound | null): void {
+    // No key is longer than the longest, so that a longer bound is as good as its beginning.
+    const from = lower === null ? null : this.#clamp(lower, false);
+    const to = upper === null ? null : this.#clamp(upper, true);
+    const flags = (from === null ? 0 : RANGE_HAS_LOWER) |
+      (from?.inclusive ? RANGE_LOWER_INCLUSIVE : 0) |
+      (to === null ? 0 : RANGE_HAS_UPPER) |
+      (to?.inclusive ? RANGE_UPPER_INCLUSIVE : 0);
+    this.#put(OP_DELETE_RANGE, flags, id, from?.key ?? NO_BYTES, to?.key ?? NO_BYTES);
+  }
+
+  /** Opens a table by name, making it if it is missing; returns what later operations call it. */
+  openTable(name: string, codecs: string): number {
+    this.#put(OP_OPEN_TABLE, 0, 0, encoder.encode(name), encoder.encode(codecs));
+    return (TABLE_ALIAS | this.#aliases++) >>> 0;
+  }
+
+  dropTable(id: number, name: string): void {
+    this.#put(OP_DROP_TABLE, 0, id, encoder.encode(name), NO_BYTES);
+  }
+
+  /**
+   * The operations, for {@linkcode Client.submit}. With `keep` their memory is handed over, and the
+   * next {@linkcode reset} begins with new memory; otherwise only when they are many.
+   */
+  take(keep: boolean): { payload: Uint8Array | readonly Uint8Array[]; kept: boolean } {
+    if (!keep && this.#chunks.length === 0 && this.#out.length <= HANDED_OVER_BYTES) {
+      return { payload: this.#out.view(), kept: false };
+    }
+    this.#seal();
+    return { payload: this.#chunks.length === 1 ? this.#chunks[0] : this.#chunks, kept: true };
+  }
+
+  /**
+   * Makes all operations name these tables by name instead of by id: for another attempt after some
+   * table was deleted and perhaps made anew.
+   */
+  reopen(tables: readonly NamedTable[]): void {
+    this.#seal();
+    const aliases = new Map<number, number>();
+    const chunks = this.#chunks;
+    this.#chunks = [];
+    for (const [index, { id, name, codecs }] of tables.entries()) {
+      aliases.set(id, (TABLE_ALIAS | index) >>> 0);
+      this.#put(OP_OPEN_TABLE, 0, 0, encoder.encode(name), encoder.encode(codecs));
+    }
+    this.#seal();
+    const reader = new OperationReader();
+    for (const chunk of chunks) {
+      const memory = operationMemory(chunk);
+      reader.begin(memory, 0, chunk.length);
+      while (reader.next()) {
+        const { table, tableWord } = reader;
+        if (table >= TABLE_ALIAS) memory.u32[tableWord] = table + tables.length;
+        else memory.u32[tableWord] = aliases.get(table) ?? table;
+      }
+    }
+    this.#chunks.push(...chunks);
+    this.#aliases += tables.length;
+  }
+
+  #put(kind: number, flags: number, id: number, key: Uint8Array, value: Uint8Array): void {
+    if (this.#out.length > 0 && value.length > CHUNK_BYTES) this.#seal();
+    const out = this.#out;
+    const at = out.reserve(OP_HEADER_BYTES);
+    out.raw(key);
+    out.raw(value);
+    this.#finish(at, kind, flags, key.length, id, value.length);
+  }
+
+  /** Writes the header of the operation that begins at `at`, and the zeros behind it. */
+  #finish(
+    at: number,
+    kind: number,
+    flags: number,
+    keyLength: number,
+    id: number,
+    valueLength: number,
+  ): void {
+    const out = this.#out;
+    const padding = align4(out.length) - out.length;
+    if (padding > 0) {
+      const end = out.reserve(padding);
+      out.bytes.fill(0, end, end + padding);
+    }
+    putOperationHeader(out.bytes, at, kind, flags, keyLength, id, valueLength);
+    if (out.length >= CHUNK_BYTES) this.#seal();
+  }
+
+  /** Finishes the chunk in the making. */
+  #seal(): void {
+    if (this.#out.length === 0) return;
+    const chunk = this.#out.view();
+    this.#chunks.push(chunk);
+    this.#chunkBytes += chunk.length;
+    this.#out = new ByteWriter(FIRST_BYTES);
+  }
+
+  /** Whether it is worth another attempt: the value alone may fit where it did not behind others. */
+  #makeRoom(at: number, error: unknown): boolean {
+    // Behind less than this the longest value fits (see WRITER_BYTES_MAX).
+    if (at < 2 ** 15 || !(error instanceof ManifoldError) || error.code !== "too-large") {
+      return false;
+    }
+    this.#seal();
+    return true;
+  }
+
+  #checkKey(length: number, table: string): void {
+    if (length >= 0 && length <= this.#keyBytesMax) return;
+    throw new ManifoldError(
+      length < 0 ? "invalid-argument" : "too-large",
+      length < 0
+        ? `table "${table}": the key codec removed what it had not written`
+        : `table "${table}": a key of ${length} bytes is longer than ${this.#keyBytesMax}, a ` +
+          "quarter of the page size; shorten it",
+    );
+  }
+
+  #clamp(bound: KeyBound, isUpper: boolean): KeyBound {
+    if (bound.key.length <= this.#keyBytesMax) return bound;
+    return { key: bound.key.subarray(0, this.#keyBytesMax), inclusive: isUpper };
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+const encoder = new TextEncoder();
+
+/** Throws unless a value's encoding is of a length that can be stored. */
+export function checkValue(length: number, table: string): void {
+  if (length >= 0 && length <= VALUE_BYTES_MAX) return;
+  throw new ManifoldError(
+    length < 0 ? "invalid-argument" : "too-large",
+    length < 0
+      ? `table "${table}": the value codec removed what it had not written`
+      : `table "${table}": a value of ${length} bytes is longer than 1 GiB; split it`,
+  );
+}

@@ -1,0 +1,311 @@
+/**
+ * A table of a column family: a sorted, durable map.
+ *
+ * @module
+ */
+
+import { REQUEST_TRANSACTION } from "../engine/requests.ts";
+import { ManifoldError } from "../errors.ts";
+import type { Codec } from "./codec.ts";
+import { describe } from "./codecs/describe.ts";
+import { type FamilyAccess, isTableGone } from "./family_access.ts";
+import type { OperationsWriter, TableShape } from "./operations_writer.ts";
+import { type EncodedRange, encodeRange, type Range } from "./range.ts";
+import type { WriteOptions } from "./session.ts";
+import { rawTableOf, TableReader } from "./table_reader.ts";
+
+/**
+ * Options of `setMany`.
+ *
+ * @example
+ * ```ts
+ * import { openInMemory, type SetManyOptions, text, u32 } from "@manifold/db";
+ *
+ * const options: SetManyOptions = { onProgress: (done) => console.log(`${done} entries`) };
+ * await using db = await openInMemory();
+ * const stock = (await db.columnFamily("shop")).table("stock", { key: text, value: u32 });
+ * await stock.setMany([["apples", 3], ["pears", 0]], options);
+ * ```
+ */
+export interface SetManyOptions extends WriteOptions {
+  /**
+   * Called with the number of entries encoded so far, every 4096 entries, and at the end, when they are
+   * stored, with the number of all. What it throws ends `setMany`; before the end nothing is stored then.
+   */
+  readonly onProgress?: (done: number) => void;
+}
+
+/** Entries between two calls of `onProgress`. */
+const PROGRESS_ENTRIES = 4096;
+
+/** What writes need of a table: for the rest of the package. */
+export interface TableTarget<K, V> extends TableShape<K, V> {
+  readonly access: FamilyAccess;
+  /** Names of the codecs, joined by a NUL. */
+  readonly codecs: string;
+  /** The table's id, if there is a table; it may be outdated. */
+  id(): number | undefined;
+}
+
+/** The target of a table: for the rest of the package. */
+export let targetOf: <K, V>(table: Table<K, V>) => TableTarget<K, V>;
+
+/**
+ * A sorted, durable map of a column family, in the order of its encoded keys. Made by
+ * `ColumnFamily.table`; the first write makes the table itself.
+ *
+ * Reads are synchronous and see what is published: every write of this process that has resolved.
+ * Writes resolve when they are durable, and are applied in the order of the calls.
+ *
+ * Every write rejects with `closed`; with `read-only`; with `not-found` when the column family was deleted; with
+ * `type-mismatch` when the table was made with other codecs; with `too-large` for a key longer than a
+ * quarter of the page size or a value beyond 1 GiB; with `disk-full` or `io`, and nothing is changed; with
+ * `failed` after a failed sync, and what became of the change is unknown; with
+ * `invalid-argument` inside a transaction of the same column family (use `tx.table()` there); and with
+ * what the codecs throw.
+ *
+ * @typeParam K The type of the keys.
+ * @typeParam V The type of the values.
+ *
+ * @example
+ * ```ts
+ * import { openInMemory, type Table, text, u32 } from "@manifold/db";
+ *
+ * await using db = await openInMemory();
+ * const family = await db.columnFamily("shop");
+ * const stock: Table<string, number> = family.table("stock", { key: text, value: u32 });
+ * await stock.set("apples", 3);
+ * console.log(stock.get("apples")); // 3
+ * ```
+ */
+export class Table<K, V> extends TableReader<K, V> {
+  readonly #target: Target<K, V>;
+
+  static {
+    targetOf = (table) => {
+      if (#target in table) return table.#target;
+      throw new ManifoldError(
+        "invalid-argument",
+        "the table is not one that columnFamily.table() made; those of snapshots cannot be written",
+      );
+    };
+  }
+
+  /** Column families make it. */
+  constructor(access: FamilyAccess, name: string, key: Codec<K>, value: Codec<V>) {
+    super(name, key, value, access.source);
+    const raw = rawTableOf(this as TableReader<K, V>);
+    this.#target = new Target(access, name, key, value, () => raw.resolve()?.id);
+  }
+
+  /**
+   * Puts an entry in place of the one of the same key, or anew.
+   *
+   * @param key The key. It and the value are encoded before this returns.
+   * @param value The value.
+   * @param options `durability`: when it resolves.
+   *
+   * @example Many at once, without waiting for each
+   * ```ts
+   * import { openInMemory, text, u32 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const stock = (await db.columnFamily("shop")).table("stock", { key: text, value: u32 });
+   * await Promise.all([stock.set("apples", 3), stock.set("pears", 0)]);
+   * ```
+   */
+  async set(key: K, value: V, options?: WriteOptions): Promise<void> {
+    await this.#write(
+      options,
+      "set",
+      (writer, id) => writer.set(id, this.#target, key, value),
+    );
+  }
+
+  /**
+   * Deletes the entry of a key.
+   *
+   * @param key The key.
+   * @param options `durability`: when it resolves.
+   * @returns Whether it was there.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory, text, u32 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const stock = (await db.columnFamily("shop")).table("stock", { key: text, value: u32 });
+   * await stock.set("apples", 3);
+   * console.log(await stock.delete("apples"), await stock.delete("apples")); // true false
+   * ```
+   */
+  async delete(key: K, options?: WriteOptions): Promise<boolean> {
+    const removed = await this.#write(
+      options,
+      "delete",
+      (writer, id) => writer.delete(id, this.#target, key),
+    );
+    return removed > 0;
+  }
+
+  /**
+   * Puts many entries, all of them or none: one transaction. Of entries with the same key the last
+   * one stays. All encodings are held in memory until the end.
+   *
+   * @param entries Keys and values; a `Map` for instance.
+   * @param options `durability`: when it resolves; `onProgress`: is told how far it is.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory, text, u32 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const stock = (await db.columnFamily("shop")).table("stock", { key: text, value: u32 });
+   * await stock.setMany(new Map([["apples", 3], ["pears", 0]]));
+   * console.log(stock.count()); // 2
+   * ```
+   */
+  async setMany(entries: Iterable<readonly [K, V]>, options?: SetManyOptions): Promise<void> {
+    const target = this.#target;
+    const what = (): string => `setMany in ${target.place}`;
+    const client = target.access.writingClient(what);
+    const flags = target.access.open.durabilityFlag(options);
+    const onProgress = options?.onProgress;
+    const writer = target.access.open.takeWriter();
+    const id = target.id();
+    const named = id === undefined ? [] : [{ id, name: target.name, codecs: target.codecs }];
+    const address = id ?? writer.openTable(target.name, target.codecs);
+    let done = 0;
+    for (const entry of entries) {
+      if (!Array.isArray(entry)) {
+        throw new ManifoldError(
+          "invalid-argument",
+          `${what()}: entry ${done} is ${describe(entry)}; give arrays of key and value`,
+        );
+      }
+      writer.set(address, target, entry[0], entry[1]);
+      if (++done % PROGRESS_ENTRIES === 0) onProgress?.(done);
+    }
+    if (done > 0) await target.access.apply(client, flags, writer, named, what);
+    target.access.open.putWriter(writer);
+    onProgress?.(done);
+  }
+
+  /**
+   * Deletes the entries of a range, all at once.
+   *
+   * @param range Which; `invalid-argument` with `reverse`, `limit` or `offset`, and else as
+   * {@linkcode Range} says. `{}` is every entry.
+   * @param options `durability`: when it resolves.
+   * @returns How many there were.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory, text, u32 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const stock = (await db.columnFamily("shop")).table("stock", { key: text, value: u32 });
+   * await stock.setMany([["apples", 3], ["pears", 0], ["plums", 7]]);
+   * console.log(await stock.deleteRange({ prefix: "p" })); // 2
+   * ```
+   */
+  async deleteRange(range: Range<K>, options?: WriteOptions): Promise<number> {
+    const encoded = deletableRange(this.#target, range);
+    if (encoded.empty) {
+      this.#target.access.writingClient(() => `deleteRange in ${this.#target.place}`);
+      return 0;
+    }
+    const { lower, upper } = encoded;
+    return await this.#write(
+      options,
+      "deleteRange",
+      (writer, id) => writer.deleteRange(id, lower, upper),
+    );
+  }
+
+  /** One operation of its own. */
+  async #write(
+    options: WriteOptions | undefined,
+    name: string,
+    encode: (writer: OperationsWriter, id: number) => void,
+  ): Promise<number> {
+    const target = this.#target;
+    const id = target.id();
+    try {
+      return await target.send(options, name, id, encode);
+    } catch (error) {
+      if (id === undefined || !isTableGone(error)) throw error;
+    }
+    target.forget();
+    return await target.send(options, name, undefined, encode);
+  }
+}
+
+class Target<K, V> implements TableTarget<K, V> {
+  readonly access: FamilyAccess;
+  readonly name: string;
+  readonly keyCodec: Codec<K>;
+  readonly valueCodec: Codec<V>;
+  readonly codecs: string;
+  readonly #find: () => number | undefined;
+  /** Ids are never used twice, so that an outdated one is refused. */
+  #id: number | undefined;
+
+  constructor(
+    access: FamilyAccess,
+    name: string,
+    key: Codec<K>,
+    value: Codec<V>,
+    find: () => number | undefined,
+  ) {
+    this.access = access;
+    this.name = name;
+    this.keyCodec = key;
+    this.valueCodec = value;
+    this.codecs = `${key.name}\0${value.name}`;
+    this.#find = find;
+  }
+
+  get place(): string {
+    return `table "${this.name}" of ${this.access.place}`;
+  }
+
+  id(): number | undefined {
+    return this.#id ??= this.#find();
+  }
+
+  forget(): void {
+    this.#id = undefined;
+  }
+
+  /** Sends one operation, with the table's id or, without one, its name. */
+  send(
+    options: WriteOptions | undefined,
+    name: string,
+    id: number | undefined,
+    encode: (writer: OperationsWriter, id: number) => void,
+  ): Promise<number> {
+    const { access } = this;
+    const what = (): string => `${name} in ${this.place}`;
+    const client = access.writingClient(what);
+    const flags = access.open.durabilityFlag(options);
+    const writer = access.open.takeWriter();
+    try {
+      encode(writer, id ?? writer.openTable(this.name, this.codecs));
+      return access.submit(client, REQUEST_TRANSACTION, flags, 0, writer.take(false), what);
+    } finally {
+      access.open.putWriter(writer);
+    }
+  }
+}
+
+/** A range for a deletion, checked. */
+export function deletableRange<K>(table: TableShape<K, unknown>, range: Range<K>): EncodedRange {
+  const encoded = encodeRange(table.keyCodec, range ?? null);
+  if (!encoded.reverse && encoded.limit === Infinity && encoded.offset === 0) return encoded;
+  throw new ManifoldError(
+    "invalid-argument",
+    `deleteRange in table "${table.name}": it takes no reverse, limit or offset, because what they ` +
+      "mean can change before the deletion; find the keys in a transaction and delete those",
+  );
+}

@@ -1,0 +1,97 @@
+/**
+ * The catalog of a family: a B+tree from table name (UTF-8) to what is known of the table.
+ *
+ * The value of an entry, little-endian: id, height, root reference (4 words), entry count (low,
+ * high), then the names of the codecs (UTF-8), joined by a NUL.
+ *
+ * @module
+ */
+
+import { ManifoldError } from "../errors.ts";
+import type { FamilyState } from "../memory/family_slots.ts";
+import { Cursor } from "../tree/cursor.ts";
+import { find, Hit } from "../tree/find.ts";
+import type { PageReader } from "../tree/pager.ts";
+import { TreeRoot } from "../tree/root.ts";
+
+const FIXED_BYTES = 32;
+
+export interface TableEntry {
+  id: number;
+  /** Names of the key's and the value's codec, joined by a NUL. */
+  codecs: string;
+  readonly root: TreeRoot;
+}
+
+export function encodeTableEntry(entry: TableEntry): Uint8Array {
+  const codecs = new TextEncoder().encode(entry.codecs);
+  const bytes = new Uint8Array(FIXED_BYTES + codecs.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, entry.id, true);
+  view.setUint32(4, entry.root.height, true);
+  for (let i = 0; i < 4; i++) view.setUint32(8 + i * 4, entry.root.ref[i], true);
+  view.setUint32(24, entry.root.count >>> 0, true);
+  view.setUint32(28, Math.floor(entry.root.count / 2 ** 32), true);
+  bytes.set(codecs, FIXED_BYTES);
+  return bytes;
+}
+
+/** @throws {ManifoldError} `corrupt`. */
+export function decodeTableEntry(bytes: Uint8Array): TableEntry {
+  if (bytes.length < FIXED_BYTES) {
+    throw new ManifoldError("corrupt", "an entry of a catalog is too short; restore a backup");
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const root = new TreeRoot();
+  root.height = view.getUint32(4, true);
+  for (let i = 0; i < 4; i++) root.ref[i] = view.getUint32(8 + i * 4, true);
+  root.count = view.getUint32(24, true) + view.getUint32(28, true) * 2 ** 32;
+  return {
+    id: view.getUint32(0, true),
+    codecs: new TextDecoder().decode(bytes.slice(FIXED_BYTES)),
+    root,
+  };
+}
+
+/** The catalog's tree of a state. */
+export function catalogRoot(state: FamilyState): TreeRoot {
+  const root = new TreeRoot();
+  root.ref.set(state.root);
+  root.height = state.height;
+  root.count = state.tables;
+  return root;
+}
+
+const hit = new Hit();
+
+/** What a state says of one table; undefined if it has none of that name. Inside an epoch. */
+export function findTable(
+  pager: PageReader,
+  state: FamilyState,
+  name: Uint8Array,
+): TableEntry | undefined {
+  if (state.height === 0) return undefined;
+  if (!find(pager, catalogRoot(state), name, 0, name.length, hit)) return undefined;
+  const { u8 } = hit.chunk;
+  return decodeTableEntry(u8.slice(hit.valueOffset, hit.valueOffset + hit.valueLength));
+}
+
+/** All tables of a state, ascending by name. Inside an epoch. */
+export function listTables(
+  pager: PageReader,
+  state: FamilyState,
+): { name: string; entry: TableEntry }[] {
+  const tables: { name: string; entry: TableEntry }[] = [];
+  if (state.height === 0) return tables;
+  const cursor = new Cursor(pager);
+  for (let more = cursor.seek(catalogRoot(state), null, true); more; more = cursor.next()) {
+    const { u8 } = cursor.chunk;
+    const key = cursor.keyOffset(cursor.slot);
+    const value = cursor.valueOffset(cursor.slot);
+    tables.push({
+      name: new TextDecoder().decode(u8.slice(key, key + cursor.keyLength(cursor.slot))),
+      entry: decodeTableEntry(u8.slice(value, value + cursor.valueLength(cursor.slot))),
+    });
+  }
+  return tables;
+}

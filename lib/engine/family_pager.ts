@@ -1,0 +1,347 @@
+/**
+ * How a family's worker changes pages: fresh pages for the group in the making, retirement of those
+ * they replace, frames to hold them.
+ *
+ * Invariants: a page that is not fresh is never changed; fresh pages carry the group's version and
+ * the family's incarnation; when the group is discarded, fresh pages go back at once (nobody else
+ * has seen a reference to them) and the incarnation changes; frames are evicted and epochs renewed in
+ * {@linkcode FamilyPager.reserve} only, between operations, inside an epoch.
+ *
+ * @module
+ */
+
+import { assert, ManifoldError } from "../errors.ts";
+import { type Control, INCARNATION } from "../memory/control.ts";
+import type { Epochs } from "../memory/epochs.ts";
+import type { FamilySlots } from "../memory/family_slots.ts";
+import { FRAME_DIRTY } from "../memory/frames.ts";
+import type { Arena } from "../memory/arena.ts";
+import type { Pins } from "../memory/pins.ts";
+import { overflowPages, writeOverflow } from "../storage/overflow.ts";
+import type { PageAllocator } from "../storage/page_allocator.ts";
+import type { PageStore } from "../storage/page_store.ts";
+import { type DirtyFrame, PageWriterOut } from "../storage/page_writer.ts";
+import {
+  HEADER_BYTES,
+  WORD_BIRTH_HIGH,
+  WORD_BIRTH_LOW,
+  WORD_FAMILY,
+  WORD_INCARNATION,
+  WORD_KIND,
+  WORD_NUMBER,
+  WORD_TABLE,
+  WORD_USED,
+} from "../tree/page.ts";
+import type { PageWriter } from "../tree/pager.ts";
+import { type Reclaiming, RetiredPages } from "./retired_pages.ts";
+
+/** Frames that are fetched at once. */
+const STOCK = 32;
+/** Frames that one search for a frame looks at. */
+const VISITS = 256;
+/** A smaller gap in the middle of a page is copied with the rest. */
+const GAP_BYTES_MIN = 512;
+/** Dirty pages that are written when no clean frame is left. */
+const SPILL_PAGES = 128;
+
+export interface FamilyPagerParts {
+  readonly control: Control;
+  readonly slots: FamilySlots;
+  readonly epochs: Epochs;
+  readonly pins: Pins;
+  readonly store: PageStore;
+  readonly allocator: PageAllocator;
+  /** Slot and id of the family. */
+  readonly slot: number;
+  readonly family: number;
+  readonly name: string;
+}
+
+export class FamilyPager implements PageWriter, Reclaiming {
+  readonly arena: Arena;
+  /** Table whose pages are being made; 0 for the catalog. */
+  table = 0;
+  readonly retired = new RetiredPages();
+  readonly #parts: FamilyPagerParts;
+  readonly #writer: PageWriterOut;
+  readonly #stock: number[] = [];
+  #spillHand = 0;
+  #version = 0;
+  #versionLow = 0;
+  #versionHigh = 0;
+  #incarnation: number;
+  /** Fresh runs of the group: page, pages, page, … Some may have gone back already. */
+  #fresh: number[] = [];
+  /** The same of the group before. */
+  #lastFresh: number[] = [];
+
+  constructor(parts: FamilyPagerParts) {
+    this.#parts = parts;
+    this.arena = parts.store.arena;
+    this.#writer = new PageWriterOut(parts.store, parts.epochs);
+    this.#incarnation = newIncarnation(parts.control);
+  }
+
+  /** The pages made from now on belong to the group that will be published as `version`. */
+  begin(version: number): void {
+    this.#version = version;
+    this.#versionLow = version >>> 0;
+    this.#versionHigh = Math.floor(version / 2 ** 32);
+    this.#useStore();
+  }
+
+  /** The group was published; its pages are not fresh any more. */
+  published(): void {
+    this.retired.published(this.#version, this.#parts.epochs.tag());
+    this.#lastFresh = this.#fresh;
+    this.#fresh = [];
+  }
+
+  /** Drops everything that the group has made. */
+  discard(): void {
+    const { allocator } = this.#parts;
+    for (let i = 0; i < this.#fresh.length; i += 2) {
+      for (let page = this.#fresh[i], end = page + this.#fresh[i + 1]; page < end; page++) {
+        if (!allocator.isUsed(page)) continue;
+        this.unlink(page);
+        allocator.giveBack(page, 1);
+      }
+    }
+    this.#fresh = [];
+    this.retired.discard();
+    this.#incarnation = newIncarnation(this.#parts.control);
+  }
+
+  /** Fresh runs of the group in the making, or of the one before: (page, pages)*. */
+  freshRuns(last: boolean): readonly number[] {
+    return last ? this.#lastFresh : this.#fresh;
+  }
+
+  load(words: Uint32Array, index: number, cold?: boolean): number {
+    return this.#parts.store.load(words, index, cold);
+  }
+
+  reserve(frames: number): void {
+    if (this.#stock.length >= frames) return;
+    this.#useStore();
+    const wanted = frames + STOCK;
+    for (let attempt = 0; this.#stock.length < wanted; attempt++) {
+      const frame = this.#parts.store.frames.take(this.#parts.slot, VISITS);
+      if (frame >= 0) {
+        this.#stock.push(frame);
+        continue;
+      }
+      if (this.#stock.length >= frames) return;
+      this.#parts.epochs.renew();
+      // The clock hand may pass many frames that are in use, dirty or not out of limbo yet.
+      if (attempt % 4 === 3) this.#spill();
+      if (attempt > ATTEMPTS_MAX) {
+        throw new ManifoldError(
+          "too-large",
+          `no frame of the cache could be freed for the column family "${this.#parts.name}": ` +
+            `readers hold all of it; make cacheBytes larger`,
+        );
+      }
+    }
+  }
+
+  edit(words: Uint32Array, index: number): number {
+    const page = words[index];
+    const { store } = this.#parts;
+    if (
+      words[index + 1] === this.#versionLow && words[index + 3] === this.#incarnation &&
+      words[index + 2] === this.#versionHigh
+    ) {
+      const frame = store.frames.find(page);
+      if (frame >= 0 && store.frames.markDirty(frame)) return frame;
+      return this.#reloadFresh(words, index);
+    }
+    const old = store.load(words, index);
+    const frame = this.#takeFrame();
+    this.#copyPage(old, frame);
+    this.retired.add(page, 1, words[index + 1] + words[index + 2] * 2 ** 32);
+    this.#show(frame, words, index);
+    return frame;
+  }
+
+  create(kind: number, level: number, words: Uint32Array, index: number): number {
+    const frame = this.#takeFrame();
+    const chunk = this.arena.chunk(frame);
+    const base = this.arena.base(frame);
+    chunk.u8.fill(0, base, base + HEADER_BYTES);
+    chunk.u32[(base >> 2) + WORD_KIND] = kind | (level << 8);
+    chunk.u32[(base >> 2) + WORD_FAMILY] = this.#parts.family;
+    chunk.u32[(base >> 2) + WORD_TABLE] = this.table;
+    this.#show(frame, words, index);
+    return frame;
+  }
+
+  free(words: Uint32Array, index: number): void {
+    this.#release(words, index, 1);
+  }
+
+  freeOverflow(words: Uint32Array, index: number): void {
+    this.#release(words, index, overflowPages(words[index + 4], this.arena.pageSize));
+  }
+
+  /** Writes a value to an overflow extent of its own; its payload goes to `payload`. */
+  writeOverflow(value: Uint8Array, payload: Uint32Array): void {
+    const pages = overflowPages(value.length, this.arena.pageSize);
+    this.#newRun(pages, payload, 0);
+    payload[4] = value.length;
+    const { store, family } = this.#parts;
+    writeOverflow(store, payload, 0, family, this.table, value);
+  }
+
+  /** Pages for something that is not part of a group (an allocator image), born at `version`. */
+  takeRun(pages: number, version: number, words: Uint32Array): void {
+    words[0] = this.#parts.allocator.takeRun(pages);
+    words[1] = version >>> 0;
+    words[2] = Math.floor(version / 2 ** 32);
+    words[3] = this.#incarnation;
+  }
+
+  /** Gives pages back that no version needs any more. */
+  reclaim(): void {
+    this.retired.reclaim(this);
+  }
+
+  // What RetiredPages asks for.
+
+  horizon(): number {
+    return this.#parts.epochs.horizon();
+  }
+
+  pins(): number[] {
+    const { slots, slot, pins, family } = this.#parts;
+    // In this order: when a checkpoint ends, its version becomes the durable one before it is cleared.
+    const inProgress = slots.checkpointVersion(slot);
+    const durable = slots.durableVersion(slot);
+    const versions = pins.versionsOf(family);
+    for (const version of [inProgress, durable]) {
+      if (version >= 0 && !versions.includes(version)) versions.push(version);
+    }
+    return versions.sort((a, b) => a - b);
+  }
+
+  unlink(page: number): void {
+    this.#parts.store.frames.unlink(page);
+  }
+
+  tag(): number {
+    return this.#parts.epochs.tag();
+  }
+
+  giveBack(page: number, pages: number): void {
+    this.#parts.allocator.giveBack(page, pages);
+  }
+
+  /** Gives unused frames back: the worker ends. */
+  close(): void {
+    for (const frame of this.#stock.splice(0)) this.#parts.store.frames.giveBack(frame);
+  }
+
+  /** Copies a page's header, slots and cells; what is between them is of no use to anyone. */
+  #copyPage(from: number, to: number): void {
+    const { arena } = this;
+    const { pageSize } = arena;
+    const source = arena.chunk(from);
+    const target = arena.chunk(to);
+    const fromBase = arena.base(from);
+    const toBase = arena.base(to);
+    const slotsEnd = HEADER_BYTES + (source.u32[(fromBase >> 2) + WORD_KIND] >>> 16) * 8;
+    const cellsStart = pageSize - source.u32[(fromBase >> 2) + WORD_USED];
+    if (source !== target) {
+      target.u8.set(source.u8.subarray(fromBase, fromBase + pageSize), toBase);
+    } else if (cellsStart - slotsEnd < GAP_BYTES_MIN) {
+      target.u8.copyWithin(toBase, fromBase, fromBase + pageSize);
+    } else {
+      target.u8.copyWithin(toBase, fromBase, fromBase + slotsEnd);
+      target.u8.copyWithin(toBase + cellsStart, fromBase + cellsStart, fromBase + pageSize);
+    }
+  }
+
+  #release(words: Uint32Array, index: number, pages: number): void {
+    const page = words[index];
+    if (
+      words[index + 1] === this.#versionLow && words[index + 2] === this.#versionHigh &&
+      words[index + 3] === this.#incarnation
+    ) {
+      for (let i = 0; i < pages; i++) this.unlink(page + i);
+      this.#parts.allocator.giveBack(page, pages);
+    } else {
+      this.retired.add(page, pages, words[index + 1] + words[index + 2] * 2 ** 32);
+    }
+  }
+
+  #newRun(pages: number, words: Uint32Array, index: number): void {
+    const page = this.#parts.allocator.takeRun(pages);
+    this.#fresh.push(page, pages);
+    words[index] = page;
+    words[index + 1] = this.#versionLow;
+    words[index + 2] = this.#versionHigh;
+    words[index + 3] = this.#incarnation;
+  }
+
+  /** Gives a filled frame the name of a fresh page and shows it. */
+  #show(frame: number, words: Uint32Array, index: number): void {
+    this.#newRun(1, words, index);
+    const { u32 } = this.arena.chunk(frame);
+    const at = this.arena.base(frame) >> 2;
+    u32[at + WORD_NUMBER] = words[index];
+    u32[at + WORD_BIRTH_LOW] = this.#versionLow;
+    u32[at + WORD_BIRTH_HIGH] = this.#versionHigh;
+    u32[at + WORD_INCARNATION] = this.#incarnation;
+    this.#parts.store.frames.publishDirty(frame, words[index], this.#parts.slot);
+  }
+
+  /** A fresh page that was written early and evicted comes back to be changed again. */
+  #reloadFresh(words: Uint32Array, index: number): number {
+    const { store, slot } = this.#parts;
+    const page = words[index];
+    const frame = this.#takeFrame();
+    store.readInto(frame, words, index);
+    store.frames.unlink(page);
+    store.frames.publishDirty(frame, page, slot);
+    return frame;
+  }
+
+  #takeFrame(): number {
+    const frame = this.#stock.pop();
+    assert(frame !== undefined, "an operation needs more frames than it reserved");
+    return frame;
+  }
+
+  #useStore(): void {
+    this.#parts.store.family = this.#parts.slot;
+    this.#parts.store.familyName = this.#parts.name;
+  }
+
+  /** Writes dirty pages so that their frames can be evicted: the family's own, and published ones of others. */
+  #spill(): void {
+    const { store, slots, slot } = this.#parts;
+    const { frames } = store;
+    const dirty: DirtyFrame[] = [];
+    for (let i = 0; i < frames.count && dirty.length < SPILL_PAGES; i++) {
+      const frame = this.#spillHand = (this.#spillHand + 1) % frames.count;
+      if (frames.kind(frame) === FRAME_DIRTY) dirty.push({ page: frames.pageOf(frame), frame });
+    }
+    this.#writer.write(dirty, (frame) => {
+      const owner = frames.familyOf(frame);
+      frames.hot[frame] = 0;
+      return owner === slot || this.#birthOf(frame) <= slots.version(owner);
+    });
+  }
+
+  #birthOf(frame: number): number {
+    const { u32 } = this.arena.chunk(frame);
+    const at = this.arena.base(frame) >> 2;
+    return u32[at + WORD_BIRTH_LOW] + u32[at + WORD_BIRTH_HIGH] * 2 ** 32;
+  }
+}
+
+const ATTEMPTS_MAX = 100_000;
+
+function newIncarnation(control: Control): number {
+  return Atomics.add(control.words, INCARNATION, 1) >>> 0;
+}

@@ -1,0 +1,165 @@
+/**
+ * What waits for one worker: requests from its write ring, parts put together again, and requests
+ * that were put aside because their family's turn is somebody else's or because they must be applied
+ * alone.
+ *
+ * Invariants: requests of one thread to one family keep their order; memory of the ring is given back
+ * only after the requests that stand in it were answered or copied.
+ *
+ * @module
+ */
+
+import type { Control } from "../memory/control.ts";
+import { isAlive } from "../memory/threads.ts";
+import {
+  ENTRY_ARGUMENT,
+  ENTRY_FAMILY,
+  ENTRY_HEADER_BYTES,
+  ENTRY_KIND,
+  ENTRY_PAYLOAD_BYTES,
+  ENTRY_REQUEST,
+  ENTRY_SLOT,
+  ENTRY_THREAD,
+  type WriteRing,
+} from "../memory/write_ring.ts";
+import { type OperationMemory, operationMemory } from "./operations.ts";
+import { FLAG_FIRST, FLAG_LAST, REQUEST_TRANSACTION } from "./requests.ts";
+
+/** One request. */
+export interface Request {
+  readonly thread: number;
+  readonly session: number;
+  readonly request: number;
+  readonly kind: number;
+  readonly flags: number;
+  readonly slot: number;
+  readonly family: number;
+  readonly argument: number;
+  /** Its payload: bytes `from` to `to` of `memory`. */
+  readonly memory: OperationMemory;
+  readonly from: number;
+  readonly to: number;
+  /** Must be applied as a group of its own. */
+  alone: boolean;
+}
+
+/** A transaction of which some parts are still to come. */
+interface Parts {
+  readonly bytes: Uint8Array;
+  length: number;
+  readonly thread: number;
+  readonly session: number;
+  readonly argument: number;
+}
+
+export class Inbox {
+  readonly #control: Control;
+  readonly #ring: WriteRing;
+  readonly #memory: OperationMemory;
+  readonly #parts = new Map<string, Parts>();
+  #cursor: number;
+
+  constructor(control: Control, ring: WriteRing) {
+    this.#control = control;
+    this.#ring = ring;
+    this.#memory = { u8: ring.u8, u32: new Uint32Array(ring.u8.buffer) };
+    this.#cursor = ring.head;
+  }
+
+  /** Takes requests out until there are no more, or their payloads exceed `bytesMax`. */
+  take(bytesMax: number, into: Request[]): void {
+    const ring = this.#ring;
+    let bytes = 0;
+    while (bytes < bytesMax) {
+      ring.skipped = this.#cursor;
+      const at = ring.peek(this.#cursor);
+      if (at < 0) {
+        this.#cursor = ring.skipped;
+        return;
+      }
+      const request = this.#read(at);
+      this.#cursor = ring.next;
+      if (request === undefined) continue;
+      into.push(request);
+      bytes += request.to - request.from;
+      // A transaction that came in parts stands alone: it is large.
+      if (request.memory !== this.#memory) return;
+    }
+  }
+
+  /** All that was taken out has been answered or copied. */
+  release(): void {
+    this.#ring.release(this.#cursor);
+  }
+
+  /** A copy that outlives the ring's memory. */
+  keep(request: Request, alone: boolean): Request {
+    if (request.memory !== this.#memory) return { ...request, alone };
+    const bytes = new Uint8Array(request.to - request.from);
+    bytes.set(request.memory.u8.subarray(request.from, request.to));
+    return { ...request, memory: operationMemory(bytes), from: 0, to: bytes.length, alone };
+  }
+
+  /** Forgets parts of threads that are dead. */
+  dropDead(): void {
+    for (const [key, parts] of this.#parts) {
+      if (!isAlive(this.#control, parts.thread, parts.session)) this.#parts.delete(key);
+    }
+  }
+
+  #read(at: number): Request | undefined {
+    const { words } = this.#ring;
+    const word = at >> 2;
+    const who = words[word + ENTRY_THREAD] >>> 0;
+    const kind = words[word + ENTRY_KIND];
+    const from = at + ENTRY_HEADER_BYTES;
+    const request: Request = {
+      thread: who & 255,
+      session: who >>> 8,
+      request: words[word + ENTRY_REQUEST] >>> 0,
+      kind: kind & 255,
+      flags: kind >>> 8,
+      slot: words[word + ENTRY_SLOT],
+      family: words[word + ENTRY_FAMILY],
+      argument: words[word + ENTRY_ARGUMENT],
+      memory: this.#memory,
+      from,
+      to: from + words[word + ENTRY_PAYLOAD_BYTES],
+      alone: false,
+    };
+    const whole = FLAG_FIRST | FLAG_LAST;
+    if (request.kind !== REQUEST_TRANSACTION || (request.flags & whole) === whole) return request;
+    return this.#join(request);
+  }
+
+  /** Adds a part; the whole transaction when it was the last. */
+  #join(part: Request): Request | undefined {
+    const key = `${part.thread}:${part.session}:${part.request}`;
+    let { from } = part;
+    if (part.flags & FLAG_FIRST) {
+      const { u32 } = part.memory;
+      const total = u32[from >> 2] + u32[(from >> 2) + 1] * 2 ** 32;
+      from += 8;
+      this.#parts.set(key, {
+        bytes: new Uint8Array(total),
+        length: 0,
+        thread: part.thread,
+        session: part.session,
+        argument: part.argument,
+      });
+    }
+    const parts = this.#parts.get(key);
+    if (parts === undefined) return undefined; // its thread died and was forgotten
+    parts.bytes.set(part.memory.u8.subarray(from, part.to), parts.length);
+    parts.length += part.to - from;
+    if (!(part.flags & FLAG_LAST)) return undefined;
+    this.#parts.delete(key);
+    return {
+      ...part,
+      argument: parts.argument,
+      memory: operationMemory(parts.bytes),
+      from: 0,
+      to: parts.length,
+    };
+  }
+}

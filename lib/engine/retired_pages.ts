@@ -1,0 +1,164 @@
+/**
+ * Pages of a family that newer versions do not refer to, on their way back to the allocator.
+ *
+ * A run of pages born at b and retired at r passes three stations: *retired*, until the epoch in
+ * which r was published has passed; *held*, as long as a pin lies in [b, r); *cooling*, unlinked from the page table, until the
+ * epoch of the unlinking has passed.
+ *
+ * Invariants: pins are looked at after epochs, never before (lib/memory/pins.ts says why); a page's
+ * mapping is gone, and every reader of it too, before its number is given out again.
+ *
+ * @module
+ */
+
+import { Epochs } from "../memory/epochs.ts";
+
+/** Runs of pages, column by column. */
+class Runs {
+  readonly page: number[] = [];
+  readonly pages: number[] = [];
+  readonly birth: number[] = [];
+  readonly retired: number[] = [];
+
+  push(page: number, pages: number, birth: number, retired: number): void {
+    this.page.push(page);
+    this.pages.push(pages);
+    this.birth.push(birth);
+    this.retired.push(retired);
+  }
+
+  get empty(): boolean {
+    return this.page.length === 0;
+  }
+}
+
+/** Runs that share an epoch. */
+interface Batch {
+  readonly epoch: number;
+  readonly runs: Runs;
+}
+
+/** What the stations need from the family. */
+export interface Reclaiming {
+  /** The epoch horizon now. */
+  horizon(): number;
+  /** Pinned versions now, ascending; asked after the horizon. */
+  pins(): number[];
+  /** Takes a page's mapping away. */
+  unlink(page: number): void;
+  /** Tags what was unlinked so far. */
+  tag(): number;
+  /** Gives a run to the allocator. */
+  giveBack(page: number, pages: number): void;
+}
+
+export class RetiredPages {
+  readonly #batches: Batch[] = [];
+  /** By the pin that holds them. */
+  readonly #held = new Map<number, Runs>();
+  readonly #cooling: Batch[] = [];
+  #open = new Runs();
+
+  /** Notes a run that the group in the making retires. */
+  add(page: number, pages: number, birth: number): void {
+    this.#open.push(page, pages, birth, 0);
+  }
+
+  /** Forgets what the group in the making retired: it is discarded. */
+  discard(): void {
+    this.#open = new Runs();
+  }
+
+  /** The group is published as `version`; `epoch` was tagged after that. */
+  published(version: number, epoch: number): void {
+    if (this.#open.empty) return;
+    this.#open.retired.fill(version);
+    this.#batches.push({ epoch, runs: this.#open });
+    this.#open = new Runs();
+  }
+
+  /** Retires one run outside a group. */
+  retire(page: number, pages: number, birth: number, version: number, epoch: number): void {
+    const runs = new Runs();
+    runs.push(page, pages, birth, version);
+    this.#batches.push({ epoch, runs });
+  }
+
+  /** Moves everything on that can move. */
+  reclaim(family: Reclaiming): void {
+    if (this.#batches.length === 0 && this.#held.size === 0 && this.#cooling.length === 0) return;
+    const horizon = family.horizon();
+    const pins = family.pins();
+    let unlinked: Runs | undefined;
+    const settle = (runs: Runs): void => {
+      for (let i = 0; i < runs.page.length; i++) {
+        const pin = firstPin(pins, runs.birth[i], runs.retired[i]);
+        if (pin >= 0) {
+          let held = this.#held.get(pin);
+          if (held === undefined) this.#held.set(pin, held = new Runs());
+          held.push(runs.page[i], runs.pages[i], runs.birth[i], runs.retired[i]);
+          continue;
+        }
+        if (runs.pages[i] === 1) family.unlink(runs.page[i]);
+        unlinked ??= new Runs();
+        unlinked.push(runs.page[i], runs.pages[i], runs.birth[i], runs.retired[i]);
+      }
+    };
+    while (this.#cooling.length > 0 && Epochs.passed(this.#cooling[0].epoch, horizon)) {
+      const { runs } = this.#cooling.shift()!;
+      for (let i = 0; i < runs.page.length; i++) {
+        // A reader that still held the page may have brought it back meanwhile.
+        if (runs.pages[i] === 1) family.unlink(runs.page[i]);
+        family.giveBack(runs.page[i], runs.pages[i]);
+      }
+    }
+    for (const [pin, runs] of this.#held) {
+      if (pins.includes(pin)) continue;
+      this.#held.delete(pin);
+      settle(runs);
+    }
+    while (this.#batches.length > 0 && Epochs.passed(this.#batches[0].epoch, horizon)) {
+      settle(this.#batches.shift()!.runs);
+    }
+    if (unlinked !== undefined) this.#cooling.push({ epoch: family.tag(), runs: unlinked });
+  }
+
+  /** All runs that version `version` does not use although they are not given back: (page, pages)*. */
+  unusedAt(version: number, withOpen: boolean): number[] {
+    const unused: number[] = [];
+    const collect = (runs: Runs): void => {
+      for (let i = 0; i < runs.page.length; i++) {
+        if (runs.retired[i] <= version) unused.push(runs.page[i], runs.pages[i]);
+      }
+    };
+    for (const { runs } of this.#batches) collect(runs);
+    for (const runs of this.#held.values()) collect(runs);
+    for (const { runs } of this.#cooling) collect(runs);
+    if (withOpen) {
+      for (let i = 0; i < this.#open.page.length; i++) {
+        unused.push(this.#open.page[i], this.#open.pages[i]);
+      }
+    }
+    return unused;
+  }
+
+  /** Pages at the stations (for statistics). */
+  get pages(): number {
+    let sum = 0;
+    const count = (runs: Runs) => {
+      for (const pages of runs.pages) sum += pages;
+    };
+    for (const { runs } of this.#batches) count(runs);
+    for (const runs of this.#held.values()) count(runs);
+    for (const { runs } of this.#cooling) count(runs);
+    return sum;
+  }
+}
+
+/** The smallest pin in [birth, retired), or -1. */
+function firstPin(pins: readonly number[], birth: number, retired: number): number {
+  for (const pin of pins) {
+    if (pin >= birth) return pin < retired ? pin : -1;
+  }
+  return -1;
+}

@@ -1,0 +1,464 @@
+/**
+ * What one writing worker does, as a state machine without threads: take what waits, apply it family
+ * by family, put one record together for all, and, once that is durable, publish and answer.
+ *
+ * A round has two steps, so that the loop around it (workers/writer_worker.ts, or a simulator) can
+ * wait between them: {@linkcode Writer.gather} applies; the loop appends the record and waits for
+ * durability; {@linkcode Writer.finish} publishes and answers, or {@linkcode Writer.abandon} undoes.
+ *
+ * Invariants: nothing is published before it is in the log, nor, if anyone in the round asked for
+ * it, before it is synced; all families of a round are published under one hold of the publish lock;
+ * a request is answered once; requests to one family are served in the order in which they came.
+ *
+ * @module
+ */
+
+import { ERROR_CODES, type ErrorCode, ManifoldError } from "../errors.ts";
+import { RecordBuilder } from "../log/record.ts";
+import type { Completions } from "../memory/completions.ts";
+import { PUBLISH_LOCK } from "../memory/control.ts";
+import {
+  FAMILY_CREATING,
+  FAMILY_DROPPING,
+  FAMILY_FREE,
+  FAMILY_GHOST,
+  FAMILY_LIVE,
+} from "../memory/family_slots.ts";
+import { checkpointBegun } from "../memory/keeper_state.ts";
+import { SpinLock } from "../memory/spin_lock.ts";
+import { isAlive } from "../memory/threads.ts";
+import { FamilyEngine, type FamilyParts, Refusal } from "./family.ts";
+import type { Inbox, Request } from "./inbox.ts";
+import { encodeOperation, OP_CREATE_FAMILY, OP_DROP_FAMILY } from "./operations.ts";
+import {
+  DETAIL_FAMILY_GONE,
+  DETAIL_TURN_OVER,
+  FLAG_EVENTUAL,
+  REQUEST_CREATE,
+  REQUEST_DROP,
+  REQUEST_RELEASE,
+  REQUEST_TRANSACTION,
+  REQUEST_TURN,
+} from "./requests.ts";
+import { Turns } from "./turns.ts";
+
+/** Bytes of requests that one round takes at the most. */
+const ROUND_BYTES_MAX = 2 * 2 ** 20;
+
+export interface WriterParts extends FamilyParts {
+  readonly completions: Completions;
+  readonly inbox: Inbox;
+  readonly thread: number;
+  /** Transactions with more bytes of operations than this bypass the log. */
+  readonly recordBytesMax: number;
+  /** The worker's clock, ms. */
+  readonly now: () => number;
+}
+
+interface Family {
+  readonly engine: FamilyEngine;
+  readonly turns: Turns;
+}
+
+interface Answer {
+  readonly request: Request;
+  readonly status: number;
+  readonly detail: number;
+  readonly result: number;
+}
+
+/** What one family does in a round. */
+interface Group {
+  readonly family: Family;
+  readonly requests: Request[];
+  readonly answers: Answer[];
+  /** The slot's state once the group is published, and if it is discarded. */
+  becomes: number;
+  staysAs: number;
+  endsTurn: boolean;
+}
+
+const EMPTY = new Uint8Array(0);
+
+export class Writer {
+  readonly record = new RecordBuilder();
+  readonly #parts: WriterParts;
+  readonly #families = new Map<number, Family>();
+  readonly #publishLock: SpinLock;
+  /** Requests that wait for a later round whatever turns there are, copied out of the ring. */
+  #pending: Request[] = [];
+  #answers: Answer[] = [];
+  #sealed: Group[] = [];
+  /** The group of the family that is being served. */
+  #group: Group | undefined;
+  /** Whether somebody in the round asked to wait for the sync. */
+  needsSync = false;
+  /** Whether the round is one transaction that bypasses the log. */
+  bypass = false;
+  /** Set when the database has been drained for its close: everything is refused. */
+  closed = false;
+
+  constructor(parts: WriterParts) {
+    this.#parts = parts;
+    this.#publishLock = new SpinLock(parts.control.words, PUBLISH_LOCK);
+  }
+
+  /** The engine of a family; made when the worker meets it first. */
+  engine(slot: number): FamilyEngine {
+    return this.#family(slot).engine;
+  }
+
+  #family(slot: number): Family {
+    let family = this.#families.get(slot);
+    if (family === undefined || family.engine.id !== this.#parts.slots.id(slot)) {
+      family?.engine.close();
+      family = {
+        engine: new FamilyEngine(this.#parts, slot),
+        turns: new Turns(this.#parts.control),
+      };
+      this.#families.set(slot, family);
+    }
+    return family;
+  }
+
+  /** Hands every family over that the checkpoint in progress waits for; says whether any was. */
+  handOver(): boolean {
+    const number = checkpointBegun(this.#parts.control);
+    let any = false;
+    for (const [slot, { engine }] of this.#families) {
+      if (this.#parts.slots.id(slot) === engine.id && engine.handOver(number)) any = true;
+    }
+    return any;
+  }
+
+  /** Gives pages back that nobody needs any more; when there is nothing else to do. */
+  reclaim(): void {
+    for (const { engine } of this.#families.values()) engine.reclaim();
+  }
+
+  /** Ends turns whose time is over; when the next lease ends, ms of the worker's clock. */
+  expireTurns(): number {
+    let next = Infinity;
+    const now = this.#parts.now();
+    for (const { turns } of this.#families.values()) {
+      turns.expire(now);
+      next = Math.min(next, turns.endsAt);
+    }
+    return next;
+  }
+
+  /**
+   * Takes what waits and applies it; false if nothing did. Afterwards {@linkcode record} has parts to
+   * append (or {@linkcode bypass} is set), or has none because all was refused.
+   */
+  gather(): boolean {
+    const { inbox } = this.#parts;
+    this.record.clear();
+    this.needsSync = false;
+    this.bypass = false;
+    const requests: Request[] = [];
+    for (const { turns } of this.#families.values()) {
+      if (!turns.held) requests.push(...turns.waiting.splice(0));
+    }
+    requests.push(...this.#pending.splice(0));
+    if (requests.length === 0) inbox.take(this.#roundBytesMax, requests);
+    if (requests.length === 0) {
+      inbox.release(); // there may have been parts, which are copied
+      return false;
+    }
+    if (this.closed) {
+      for (const request of requests) this.#refuse(request, "closed", 0);
+      return true;
+    }
+    const count = this.#countForRound(requests);
+    this.#putAside(requests.slice(count));
+    const bySlot = new Map<number, Request[]>();
+    for (let i = 0; i < count; i++) {
+      const list = bySlot.get(requests[i].slot);
+      if (list === undefined) bySlot.set(requests[i].slot, [requests[i]]);
+      else list.push(requests[i]);
+    }
+    for (const [slot, list] of bySlot) this.#serve(slot, list);
+    return true;
+  }
+
+  /**
+   * How many of the requests make this round: one that must be alone is a round of its own, and the
+   * record of all must fit the log.
+   */
+  #countForRound(requests: readonly Request[]): number {
+    let bytes = 0;
+    for (let i = 0; i < requests.length; i++) {
+      const request = requests[i];
+      bytes += request.to - request.from;
+      const alone = request.alone || this.#bypasses(request);
+      if (i > 0 && (alone || bytes > 2 * this.#roundBytesMax)) return i;
+      if (alone) return 1;
+    }
+    return requests.length;
+  }
+
+  get #roundBytesMax(): number {
+    return Math.min(ROUND_BYTES_MAX, this.#parts.recordBytesMax / 2);
+  }
+
+  #bypasses(request: Request): boolean {
+    return request.kind === REQUEST_TRANSACTION &&
+      request.to - request.from > this.#parts.recordBytesMax;
+  }
+
+  #putAside(requests: readonly Request[], alone?: boolean): void {
+    const { inbox } = this.#parts;
+    for (const request of requests) {
+      this.#pending.push(inbox.keep(request, alone ?? request.alone));
+    }
+  }
+
+  /** Serves requests of one family in order. */
+  #serve(slot: number, requests: readonly Request[]): void {
+    const { slots, inbox } = this.#parts;
+    const state = slots.state(slot);
+    const writable = state === FAMILY_LIVE || state === FAMILY_CREATING;
+    let family: Family | undefined;
+    for (let i = 0; i < requests.length; i++) {
+      const request = requests[i];
+      const dropped = this.#group?.becomes === FAMILY_GHOST;
+      if (!writable || dropped || request.family !== slots.id(slot)) {
+        this.#refuse(request, "not-found", DETAIL_FAMILY_GONE);
+        continue;
+      }
+      try {
+        family ??= this.#family(slot);
+      } catch (error) {
+        this.#refuse(request, codeOf(error), 0);
+        continue;
+      }
+      const { turns } = family;
+      const owns = request.argument !== 0 && request.kind !== REQUEST_TURN;
+      if (!owns && (turns.held || turns.waiting.length > 0)) {
+        turns.waiting.push(inbox.keep(request, request.alone));
+        continue;
+      }
+      try {
+        this.#serveOne(family, request);
+      } catch (error) {
+        this.#undo(request, error, requests.slice(i + 1));
+        return;
+      }
+    }
+    this.#seal();
+  }
+
+  #serveOne(family: Family, request: Request): void {
+    const { turns, engine } = family;
+    switch (request.kind) {
+      case REQUEST_TURN:
+        this.#answer(request, turns.grant(request, this.#parts.now()));
+        return;
+      case REQUEST_RELEASE:
+        if (turns.matches(request.argument)) turns.end();
+        this.#answer(request, 0);
+        return;
+      case REQUEST_CREATE:
+        this.#begin(family, request).becomes = FAMILY_LIVE;
+        this.#group!.staysAs = FAMILY_FREE;
+        this.#lifecycle(OP_CREATE_FAMILY, request);
+        return;
+      case REQUEST_DROP:
+        this.#begin(family, request).becomes = FAMILY_GHOST;
+        this.#parts.slots.setState(engine.slot, FAMILY_DROPPING);
+        this.#lifecycle(OP_DROP_FAMILY, request);
+        return;
+      case REQUEST_TRANSACTION:
+        if (request.argument !== 0 && !turns.matches(request.argument)) {
+          this.#refuse(request, "timeout", DETAIL_TURN_OVER);
+        } else {
+          this.#transact(family, request);
+        }
+    }
+  }
+
+  #transact(family: Family, request: Request): void {
+    const group = this.#begin(family, request);
+    if (request.argument !== 0) group.endsTurn = true;
+    this.bypass = this.#bypasses(request);
+    const { memory, from, to, flags } = request;
+    try {
+      const result = family.engine.apply(memory, from, to, this.bypass ? null : this.record);
+      group.answers.push({ request, status: 0, detail: 0, result });
+      if (!(flags & FLAG_EVENTUAL)) this.needsSync = true;
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      this.bypass = false;
+      const status = ERROR_CODES.indexOf(error.code) + 1;
+      group.answers.push({ request, status, detail: error.detail, result: 0 });
+    }
+  }
+
+  #lifecycle(kind: number, request: Request): void {
+    const name = request.memory.u8.subarray(request.from, request.to);
+    const operation = encodeOperation(kind, 0, EMPTY, name);
+    this.record.append(operation, 0, operation.length);
+    this.#group!.answers.push({ request, status: 0, detail: 0, result: 0 });
+    this.needsSync = true;
+  }
+
+  /** The group that a request joins. */
+  #begin(family: Family, request: Request): Group {
+    if (this.#group === undefined) {
+      family.engine.beginGroup();
+      this.record.beginPart(family.engine.id, family.engine.version + 1);
+      const state = this.#parts.slots.state(family.engine.slot);
+      this.#group = {
+        family,
+        requests: [],
+        answers: [],
+        becomes: state,
+        staysAs: state,
+        endsTurn: false,
+      };
+    }
+    this.#group.requests.push(request);
+    return this.#group;
+  }
+
+  #seal(): void {
+    const group = this.#group;
+    if (group === undefined) return;
+    const { engine } = group.family;
+    if (this.record.partBytes === 0 && !this.bypass) {
+      // All was refused, or changed nothing that the log would have to know.
+      this.#dropGroup(group);
+      this.#answers.push(...group.answers);
+      if (group.endsTurn) group.family.turns.end();
+      return;
+    }
+    try {
+      engine.seal();
+    } catch (error) {
+      this.#undo(undefined, error, []);
+      return;
+    }
+    this.record.endPart();
+    this.#sealed.push(group);
+    this.#group = undefined;
+  }
+
+  #dropGroup(group: Group): void {
+    group.family.engine.discard();
+    this.record.dropPart();
+    this.#group = undefined;
+    const { slots } = this.#parts;
+    const { slot } = group.family.engine;
+    if (slots.state(slot) !== group.staysAs) slots.setState(slot, group.staysAs);
+  }
+
+  /**
+   * Something failed in the middle: the group is discarded. If the request was alone in it, it is
+   * refused; else all are tried again, each alone, so that the failure meets only its cause.
+   */
+  #undo(request: Request | undefined, error: unknown, rest: readonly Request[]): void {
+    if (!(error instanceof ManifoldError)) throw error;
+    const group = this.#group!;
+    this.#dropGroup(group);
+    this.bypass = false;
+    if (group.requests.length === 1) {
+      this.#refuse(request ?? group.requests[0], error.code, 0);
+      if (group.endsTurn) group.family.turns.end();
+    } else {
+      this.#putAside(group.requests, true);
+    }
+    this.#putAside(rest);
+  }
+
+  /** Publishes what the round has made and answers everyone. `onPublish` runs under the lock. */
+  finish(onPublish: () => void): void {
+    const { slots, thread } = this.#parts;
+    if (this.#sealed.length > 0) {
+      this.#publishLock.acquire(thread);
+      try {
+        for (const { family, becomes } of this.#sealed) {
+          family.engine.publish();
+          // Together with the state, so that a checkpoint sees both or neither.
+          const { slot } = family.engine;
+          if (slots.state(slot) !== becomes) slots.setState(slot, becomes);
+        }
+        onPublish();
+      } finally {
+        this.#publishLock.release();
+      }
+      for (const group of this.#sealed) {
+        const { engine, turns } = group.family;
+        engine.afterPublish();
+        if (group.endsTurn) turns.end();
+        if (group.becomes === FAMILY_GHOST) this.#forget(group.family);
+        this.#answers.push(...group.answers);
+      }
+    }
+    this.#sealed = [];
+    this.#sendAnswers();
+  }
+
+  /** A deleted family: its pages belong to the keeper now. A checkpoint may still wait for its last state. */
+  #forget({ engine, turns }: Family): void {
+    engine.handOver(checkpointBegun(this.#parts.control));
+    engine.close();
+    this.#families.delete(engine.slot);
+    this.#pending.push(...turns.waiting);
+  }
+
+  /** Undoes the round and answers everyone with a failure. */
+  abandon(code: ErrorCode): void {
+    for (const group of this.#sealed) {
+      this.#group = group;
+      this.#dropGroup(group);
+      if (group.endsTurn) group.family.turns.end();
+      for (const request of group.requests) this.#refuse(request, code, 0);
+    }
+    this.#sealed = [];
+    this.record.clear();
+    this.#sendAnswers();
+  }
+
+  /** The families of this round, for a bypass. */
+  get sealedSlots(): number[] {
+    return this.#sealed.map((group) => group.family.engine.slot);
+  }
+
+  #answer(request: Request, result: number): void {
+    this.#answers.push({ request, status: 0, detail: 0, result });
+  }
+
+  #refuse(request: Request, code: ErrorCode, detail: number): void {
+    const status = ERROR_CODES.indexOf(code) + 1;
+    this.#answers.push({ request, status, detail, result: 0 });
+  }
+
+  #sendAnswers(): void {
+    const { completions, control, inbox, thread } = this.#parts;
+    let open = -1;
+    for (const { request, status, detail, result } of this.#answers) {
+      if (open !== request.thread) {
+        if (open >= 0) completions.end(open);
+        completions.begin(request.thread, thread);
+        open = request.thread;
+      }
+      if (isAlive(control, request.thread, request.session)) {
+        completions.put(request.thread, request.request, status, detail, result);
+      }
+    }
+    if (open >= 0) completions.end(open);
+    this.#answers = [];
+    inbox.release();
+  }
+
+  /** The worker ends. */
+  close(): void {
+    for (const { engine } of this.#families.values()) engine.close();
+  }
+}
+
+function codeOf(error: unknown): ErrorCode {
+  if (!(error instanceof ManifoldError)) throw error;
+  return error.code;
+}

@@ -1,0 +1,282 @@
+/**
+ * Group commit: all workers append to one log, and one sync serves all that have appended.
+ *
+ * A worker reserves a place, writes its record there, and says that it is written. When it needs the
+ * record durable and nobody is syncing, it becomes the leader: it syncs the file once, for everything
+ * written before, moves the durable position and wakes the others; one of those that it did not serve
+ * leads next. There is no timer: the next group forms while a sync runs.
+ *
+ * Positions are floating-point numbers (exact up to 2^53) in the control block, touched only under
+ * the log's lock: tail, durable, head (the oldest position that recovery may need), capacity,
+ * allocated (the ring is written or zero-filled up to here in its first lap).
+ *
+ * Invariants: the durable position is never moved over a place that was reserved but not written; a record
+ * is never placed over one that recovery may need; a failed sync is final.
+ *
+ * @module
+ */
+
+import { ManifoldError } from "../errors.ts";
+import {
+  type Control,
+  LOG_DURABLE,
+  LOG_LEADER,
+  LOG_LOCK,
+  LOG_POSITIONS,
+  LOG_SPACE,
+  WORKERS_MAX,
+} from "../memory/control.ts";
+import { SpinLock } from "../memory/spin_lock.ts";
+import { bumpAndWake } from "../memory/waiting.ts";
+import {
+  unpublishedIndex,
+  WORKER_RUNNING,
+  workerState,
+  writingIndex,
+} from "../memory/worker_table.ts";
+import type { File } from "../storage/file.ts";
+import { LOG_HEADER_BYTES } from "./log_file.ts";
+import { alignRecord } from "./record.ts";
+
+const TAIL = LOG_POSITIONS / 2;
+const DURABLE = TAIL + 1;
+const HEAD = TAIL + 2;
+const CAPACITY = TAIL + 3;
+const ALLOCATED = TAIL + 4;
+const CHECKPOINT_BYTES = TAIL + 5;
+const CHECKPOINT_INTERVAL = TAIL + 6;
+
+/** The ring is zero-filled ahead in steps of so many bytes, so that syncs need not grow the file. */
+const FILL_BYTES = 1024 * 1024;
+/** A record from here on is written without filling first: it fills its own place. */
+const LARGE_RECORD_BYTES = 64 * 1024;
+
+/** No room: wait for a checkpoint. */
+export const LOG_IS_FULL = -1;
+/** Another thread is filling the ring ahead: wait for it. */
+export const LOG_IS_FILLING = -2;
+/** The caller must {@linkcode GroupCommit.fill} first. */
+export const LOG_WANTS_FILLING = -3;
+
+export class GroupCommit {
+  readonly #control: Control;
+  readonly #f64: Float64Array;
+  readonly #lock: SpinLock;
+  readonly #thread: number;
+
+  constructor(control: Control, thread: number) {
+    this.#control = control;
+    this.#f64 = control.f64;
+    this.#lock = new SpinLock(control.words, LOG_LOCK);
+    this.#thread = thread;
+  }
+
+  /** Begins a life of the log: empty, `allocated` bytes of the ring are in the file already. */
+  begin(capacity: number, allocated: number): void {
+    this.#locked(() => {
+      const f64 = this.#f64;
+      f64[TAIL] = f64[DURABLE] = f64[HEAD] = 0;
+      f64[CAPACITY] = capacity;
+      f64[ALLOCATED] = allocated;
+      for (let worker = 0; worker < WORKERS_MAX; worker++) {
+        f64[writingIndex(worker)] = f64[unpublishedIndex(worker)] = -1;
+      }
+    });
+  }
+
+  /** Bytes of log after which a checkpoint is due, and ms. */
+  get checkpointBytes(): number {
+    return this.#f64[CHECKPOINT_BYTES];
+  }
+
+  get checkpointIntervalMs(): number {
+    return this.#f64[CHECKPOINT_INTERVAL];
+  }
+
+  setCheckpoint(bytes: number, intervalMs: number): void {
+    this.#f64[CHECKPOINT_BYTES] = bytes;
+    this.#f64[CHECKPOINT_INTERVAL] = intervalMs;
+  }
+
+  /** Whether the log's life has begun: there are a log and a keeper. */
+  get hasBegun(): boolean {
+    return this.#f64[CAPACITY] > 0;
+  }
+
+  get capacity(): number {
+    return this.#f64[CAPACITY];
+  }
+
+  /** A place for a record of `bytes`; or one of the reasons above, below zero. */
+  reserve(worker: number, bytes: number): number {
+    const size = alignRecord(bytes);
+    return this.#locked(() => {
+      const f64 = this.#f64;
+      const tail = f64[TAIL];
+      if (tail + size - f64[HEAD] > f64[CAPACITY]) return LOG_IS_FULL;
+      if (tail + size > f64[ALLOCATED]) {
+        if (f64[ALLOCATED] < 0) return LOG_IS_FILLING;
+        if (size < LARGE_RECORD_BYTES && f64[ALLOCATED] < f64[CAPACITY]) {
+          return LOG_WANTS_FILLING;
+        }
+        f64[ALLOCATED] = Math.max(f64[ALLOCATED], tail + size);
+      }
+      f64[writingIndex(worker)] = tail;
+      if (f64[unpublishedIndex(worker)] < 0) f64[unpublishedIndex(worker)] = tail;
+      f64[TAIL] = tail + size;
+      return tail;
+    });
+  }
+
+  /** Fills the next piece of the ring with zeros. Nobody can reserve in it meanwhile. */
+  fill(file: File): void {
+    const from = this.#locked(() => {
+      const allocated = this.#f64[ALLOCATED];
+      if (allocated >= 0 && allocated < this.#f64[CAPACITY]) this.#f64[ALLOCATED] = -1;
+      return allocated;
+    });
+    const capacity = this.#f64[CAPACITY];
+    if (from < 0 || from >= capacity) return;
+    const to = Math.min(capacity, from + FILL_BYTES);
+    let filled = from;
+    try {
+      file.write(LOG_HEADER_BYTES + from, new Uint8Array(to - from));
+      filled = to;
+    } finally {
+      this.#locked(() => {
+        this.#f64[ALLOCATED] = filled >= capacity ? Infinity : filled;
+      });
+      bumpAndWake(this.#control.words, LOG_SPACE);
+    }
+  }
+
+  /** The worker's record is in the file. */
+  written(worker: number): void {
+    this.#locked(() => {
+      this.#f64[writingIndex(worker)] = -1;
+    });
+    Atomics.notify(this.#control.words, LOG_DURABLE);
+  }
+
+  /**
+   * Takes a reservation back whose record could not be written; false if another record was placed behind
+   * it meanwhile.
+   */
+  cancel(worker: number, position: number, bytes: number): boolean {
+    return this.#locked(() => {
+      const f64 = this.#f64;
+      if (f64[TAIL] !== position + alignRecord(bytes)) return false;
+      f64[TAIL] = position;
+      f64[writingIndex(worker)] = -1;
+      f64[unpublishedIndex(worker)] = -1;
+      return true;
+    });
+  }
+
+  /** What the worker has appended is published. Under the publish lock. */
+  published(worker: number): void {
+    this.#locked(() => {
+      this.#f64[unpublishedIndex(worker)] = -1;
+    });
+  }
+
+  /** The word that changes when the durable position moves. */
+  get durableWord(): number {
+    return Atomics.load(this.#control.words, LOG_DURABLE);
+  }
+
+  /** The word that changes when room is made. */
+  get spaceWord(): number {
+    return Atomics.load(this.#control.words, LOG_SPACE);
+  }
+
+  get durable(): number {
+    return this.#locked(() => this.#f64[DURABLE]);
+  }
+
+  get tail(): number {
+    return this.#locked(() => this.#f64[TAIL]);
+  }
+
+  /** Bytes of the ring that recovery may need. */
+  get usedBytes(): number {
+    return this.#locked(() => this.#f64[TAIL] - this.#f64[HEAD]);
+  }
+
+  /** Where recovery must begin if every published state is kept: under the publish lock. */
+  recoverFrom(): number {
+    return this.#locked(() => {
+      let from = this.#f64[TAIL];
+      for (let worker = 0; worker < WORKERS_MAX; worker++) {
+        const at = this.#f64[unpublishedIndex(worker)];
+        if (at >= 0 && at < from) from = at;
+      }
+      return from;
+    });
+  }
+
+  /** A durable checkpoint makes everything before `position` unnecessary. */
+  freeUpTo(position: number): void {
+    this.#locked(() => {
+      this.#f64[HEAD] = Math.max(this.#f64[HEAD], position);
+    });
+    bumpAndWake(this.#control.words, LOG_SPACE);
+  }
+
+  /**
+   * Takes the lead if the log is not durable up to `end`, all before `end` is written, and nobody
+   * leads. The caller then must {@linkcode lead}.
+   */
+  tryLead(end: number): "durable" | "wait" | "lead" {
+    return this.#locked(() => {
+      if (this.#f64[DURABLE] >= end) return "durable";
+      const words = this.#control.words;
+      if (Atomics.load(words, LOG_LEADER) !== 0 || this.#writtenUpTo() < end) return "wait";
+      Atomics.store(words, LOG_LEADER, this.#thread + 1);
+      return "lead";
+    });
+  }
+
+  /**
+   * Syncs once for all, and steps down.
+   * @throws {ManifoldError} what the sync threw: the outcome of all commits in flight is unknown.
+   */
+  lead(file: File): void {
+    const upTo = this.#locked(() => this.#writtenUpTo());
+    try {
+      file.sync();
+      this.#locked(() => {
+        this.#f64[DURABLE] = upTo;
+      });
+    } catch (cause) {
+      throw new ManifoldError(
+        "failed",
+        `${file.path} could not be synced: whether the commits in flight are durable is unknown`,
+        { cause },
+      );
+    } finally {
+      Atomics.store(this.#control.words, LOG_LEADER, 0);
+      // All are woken, so that one whose record came too late for this sync leads the next.
+      bumpAndWake(this.#control.words, LOG_DURABLE);
+    }
+  }
+
+  #writtenUpTo(): number {
+    let upTo = this.#f64[TAIL];
+    for (let worker = 0; worker < WORKERS_MAX; worker++) {
+      if (workerState(this.#control, worker) !== WORKER_RUNNING) continue;
+      const at = this.#f64[writingIndex(worker)];
+      if (at >= 0 && at < upTo) upTo = at;
+    }
+    return upTo;
+  }
+
+  #locked<T>(work: () => T): T {
+    this.#lock.acquire(this.#thread);
+    try {
+      return work();
+    } finally {
+      this.#lock.release();
+    }
+  }
+}

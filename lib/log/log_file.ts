@@ -1,0 +1,142 @@
+/**
+ * The log file: a header of 4 KiB, then a ring of `capacity` bytes. Positions count bytes from the
+ * beginning of the log's life; position p stands at byte 4096 + p mod capacity.
+ *
+ * | offset | bytes | field of the header |
+ * |---|---|---|
+ * | 0 | 9 | magic: `maniflg`, 1A, 0A |
+ * | 12 | 4 | format version |
+ * | 16 | 16 | uuid of the database |
+ * | 32 | 8 | salt of this life |
+ * | 40 | 8 | capacity |
+ * | 48 | 8 | generation when the life began |
+ * | 4088 | 8 | checksum of bytes 0 to 4087 |
+ *
+ * Invariant: a header is durable, and the file's name too, before the meta page that names its salt.
+ *
+ * @module
+ */
+
+import { ManifoldError } from "../errors.ts";
+import type { Checksum } from "../storage/checksum.ts";
+import type { File } from "../storage/file.ts";
+
+export const LOG_HEADER_BYTES = 4096;
+const LOG_VERSION = 1;
+const MAGIC = new Uint8Array([0x6d, 0x61, 0x6e, 0x69, 0x66, 0x6c, 0x67, 0x1a, 0x0a]);
+const CHECKSUM_AT = LOG_HEADER_BYTES - 8;
+
+/** The path of a database's log. */
+export function logPathOf(path: string): string {
+  return `${path}-log`;
+}
+
+export interface LogHeader {
+  readonly uuid: Uint8Array;
+  readonly salt: Uint8Array;
+  readonly capacity: number;
+  readonly generation: number;
+}
+
+export function encodeLogHeader(header: LogHeader, checksum: Checksum): Uint8Array {
+  const bytes = new Uint8Array(LOG_HEADER_BYTES);
+  const view = new DataView(bytes.buffer);
+  bytes.set(MAGIC);
+  view.setUint32(12, LOG_VERSION, true);
+  bytes.set(header.uuid, 16);
+  bytes.set(header.salt, 32);
+  view.setFloat64(40, header.capacity, true);
+  view.setFloat64(48, header.generation, true);
+  checksum.put(bytes.subarray(0, CHECKSUM_AT), bytes, CHECKSUM_AT);
+  return bytes;
+}
+
+/** @throws {ManifoldError} `corrupt`, `unsupported-version`. */
+export function readLogHeader(file: File, checksum: Checksum): LogHeader {
+  const bytes = new Uint8Array(LOG_HEADER_BYTES);
+  const count = file.read(0, bytes);
+  const known = count === LOG_HEADER_BYTES && MAGIC.every((byte, i) => bytes[i] === byte);
+  if (!known || !checksum.matches(bytes, CHECKSUM_AT, bytes.subarray(0, CHECKSUM_AT))) {
+    throw new ManifoldError(
+      "corrupt",
+      `${file.path} is not the log of a Manifold database, or its header is damaged; ` +
+        `put the right log back beside the database`,
+    );
+  }
+  const view = new DataView(bytes.buffer);
+  const version = view.getUint32(12, true);
+  if (version !== LOG_VERSION) {
+    throw new ManifoldError(
+      "unsupported-version",
+      `${file.path} has log version ${version}; open the database with the release that wrote it`,
+    );
+  }
+  const capacity = view.getFloat64(40, true);
+  if (!Number.isSafeInteger(capacity) || capacity <= 0) {
+    throw new ManifoldError(
+      "corrupt",
+      `${file.path} says an impossible capacity; restore a backup`,
+    );
+  }
+  return {
+    uuid: bytes.slice(16, 32),
+    salt: bytes.slice(32, 40),
+    capacity,
+    generation: view.getFloat64(48, true),
+  };
+}
+
+/** Writes bytes at a position of the ring. */
+export function writeAtPosition(
+  file: File,
+  capacity: number,
+  position: number,
+  bytes: Uint8Array,
+): void {
+  const at = position % capacity;
+  const first = Math.min(bytes.length, capacity - at);
+  file.write(LOG_HEADER_BYTES + at, bytes.subarray(0, first));
+  if (first < bytes.length) file.write(LOG_HEADER_BYTES, bytes.subarray(first));
+}
+
+const WINDOW_BYTES = 1024 * 1024;
+
+/** Reads the ring in order, with few system calls. What it returns is valid until the next read. */
+export class LogReader {
+  readonly #file: File;
+  readonly capacity: number;
+  #window: Uint8Array = new Uint8Array(WINDOW_BYTES);
+  #from = 0;
+  #length = 0;
+
+  constructor(file: File, capacity: number) {
+    this.#file = file;
+    this.capacity = capacity;
+  }
+
+  /** `length` bytes at a position; fewer if the file ends before. */
+  read(position: number, length: number): Uint8Array {
+    if (position < this.#from || position + length > this.#from + this.#length) {
+      if (length > this.#window.length) this.#window = new Uint8Array(length);
+      this.#from = position;
+      this.#length = this.#fill(position, Math.min(this.#window.length, this.capacity));
+    }
+    const at = position - this.#from;
+    return this.#window.subarray(at, Math.min(at + length, this.#length));
+  }
+
+  #fill(position: number, length: number): number {
+    const at = position % this.capacity;
+    const first = Math.min(length, this.capacity - at);
+    const count = this.#file.read(LOG_HEADER_BYTES + at, this.#window.subarray(0, first));
+    if (count < first) {
+      // The ring's file was never written that far: what is missing reads as zeros.
+      this.#window.fill(0, count, first);
+    }
+    if (first < length) {
+      const rest = this.#file.read(LOG_HEADER_BYTES, this.#window.subarray(first, length));
+      this.#window.fill(0, first + rest, length);
+    }
+    return length;
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * A lock for a few instructions, one word of shared memory: 0, or one more than the slot of the
+ * thread that holds it, so that a dead thread's lock can be released by name.
+ *
+ * Invariant: nobody does I/O, waits or calls a user's code while holding one.
+ *
+ * @module
+ */
+
+import { pauseBriefly, sleepWhile } from "./waiting.ts";
+
+const SPINS_MAX = 2000;
+
+export class SpinLock {
+  readonly #words: Int32Array;
+  readonly #index: number;
+
+  constructor(words: Int32Array, index: number) {
+    this.#words = words;
+    this.#index = index;
+  }
+
+  acquire(thread: number): void {
+    for (let spins = 0;; spins++) {
+      if (Atomics.compareExchange(this.#words, this.#index, 0, thread + 1) === 0) return;
+      if (spins < SPINS_MAX) {
+        pauseBriefly();
+      } else {
+        // The holder was descheduled: let it run.
+        const holder = Atomics.load(this.#words, this.#index);
+        if (holder !== 0) sleepWhile(this.#words, this.#index, holder, 1);
+      }
+    }
+  }
+
+  release(): void {
+    Atomics.store(this.#words, this.#index, 0);
+  }
+
+  /** Releases the lock if `thread`, known to be dead, held it. */
+  releaseOf(thread: number): void {
+    Atomics.compareExchange(this.#words, this.#index, thread + 1, 0);
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * The table of threads that use one database: the host, attached threads and workers. A thread's slot
+ * names it in every epoch, pin, lock, reservation and turn.
+ *
+ * One line of words a thread: epoch (epochs.ts), state, session. The session tells a slot's
+ * successive owners apart: a completion for an earlier one is dropped.
+ *
+ * Invariant: a slot changes from live to free only by its own thread, or by the host once it knows
+ * that the thread is dead and everything that it held has been released.
+ *
+ * @module
+ */
+
+import { ManifoldError } from "../errors.ts";
+import { type Control, THREAD_WORDS, THREADS, THREADS_MAX, THREADS_USED } from "./control.ts";
+
+const STATE = 1;
+const SESSION = 2;
+/** What lib/runtime knows the thread by, plus one. */
+const LIVENESS = 3;
+
+const FREE = 0;
+const LIVE = 1;
+const DEAD = 2;
+
+/**
+ * Takes a slot for the calling thread. `liveness` is what the runtime's watch over threads calls it, -1 if it is not watched.
+ */
+export function joinThread(control: Control, liveness: number): number {
+  const words = control.words;
+  for (let thread = 0; thread < THREADS_MAX; thread++) {
+    const at = THREADS + thread * THREAD_WORDS;
+    if (Atomics.compareExchange(words, at + STATE, FREE, LIVE) !== FREE) continue;
+    Atomics.store(words, at + LIVENESS, liveness + 1);
+    Atomics.add(words, at + SESSION, 1);
+    Atomics.store(words, at, 0);
+    let used = Atomics.load(words, THREADS_USED);
+    while (used <= thread) {
+      const seen = Atomics.compareExchange(words, THREADS_USED, used, thread + 1);
+      used = seen === used ? thread + 1 : seen;
+    }
+    return thread;
+  }
+  throw new ManifoldError(
+    "too-large",
+    `more than ${THREADS_MAX} threads use this database; close it in some of them`,
+  );
+}
+
+/** Gives the calling thread's slot back; it must hold nothing. */
+export function leaveThread(control: Control, thread: number): void {
+  const at = THREADS + thread * THREAD_WORDS;
+  Atomics.store(control.words, at, 0);
+  Atomics.store(control.words, at + STATE, FREE);
+}
+
+/** The session of the present owner of a slot, 24 bits. */
+export function sessionOf(control: Control, thread: number): number {
+  return Atomics.load(control.words, THREADS + thread * THREAD_WORDS + SESSION) & 0xffffff;
+}
+
+/** The live thread that the runtime's watch calls `liveness`, or -1. */
+export function watchedThread(control: Control, liveness: number): number {
+  const used = Atomics.load(control.words, THREADS_USED);
+  for (let thread = 0; thread < used; thread++) {
+    const at = THREADS + thread * THREAD_WORDS;
+    if (
+      Atomics.load(control.words, at + STATE) === LIVE &&
+      Atomics.load(control.words, at + LIVENESS) === liveness + 1
+    ) return thread;
+  }
+  return -1;
+}
+
+/** Marks a thread as dead: its epoch ends, and workers stop waiting for it. */
+export function markDead(control: Control, thread: number): boolean {
+  const at = THREADS + thread * THREAD_WORDS;
+  if (Atomics.compareExchange(control.words, at + STATE, LIVE, DEAD) !== LIVE) return false;
+  Atomics.store(control.words, at, 0);
+  return true;
+}
+
+/** Frees the slot of a dead thread once all that it held is released. */
+export function buryThread(control: Control, thread: number): void {
+  const at = THREADS + thread * THREAD_WORDS;
+  Atomics.store(control.words, at, 0);
+  Atomics.compareExchange(control.words, at + STATE, DEAD, FREE);
+}
+
+/** Whether the thread that owned `thread` in `session` still lives. */
+export function isAlive(control: Control, thread: number, session: number): boolean {
+  const state = Atomics.load(control.words, THREADS + thread * THREAD_WORDS + STATE);
+  return state === LIVE && sessionOf(control, thread) === session;
+}
+
+/** How many threads use the database now. */
+export function countThreads(control: Control): number {
+  let count = 0;
+  const used = Atomics.load(control.words, THREADS_USED);
+  for (let thread = 0; thread < used; thread++) {
+    if (Atomics.load(control.words, THREADS + thread * THREAD_WORDS + STATE) === LIVE) count++;
+  }
+  return count;
+}

@@ -1,0 +1,41 @@
+/**
+ * Sleeping and spinning on words of shared memory.
+ *
+ * Invariant: no wait is without a time-out, because a thread can end without telling anyone.
+ *
+ * @module
+ */
+
+const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
+
+/** Whether this thread may sleep; a browser's main thread may not. */
+let mayWait = true;
+
+/** Sleeps while `words[index]` is `value`, at most `timeoutMs`. Wakes early for no reason at times. */
+export function sleepWhile(
+  words: Int32Array,
+  index: number,
+  value: number,
+  timeoutMs: number,
+): void {
+  if (mayWait) {
+    try {
+      Atomics.wait(words, index, value, timeoutMs);
+      return;
+    } catch {
+      mayWait = false; // this thread is not allowed to sleep: spin instead
+    }
+  }
+  for (let i = 0; i < 1000 && Atomics.load(words, index) === value; i++) pause();
+}
+
+/** Passes a few dozen nanoseconds. */
+export function pauseBriefly(): void {
+  pause();
+}
+
+/** Changes a word that others sleep on, and wakes them all. */
+export function bumpAndWake(words: Int32Array, index: number): void {
+  Atomics.add(words, index, 1);
+  Atomics.notify(words, index);
+}

@@ -1,0 +1,125 @@
+/**
+ * Reading and writing of the small structures of the file: little-endian fields one after another.
+ * Integers up to 2^53 are two 32-bit words.
+ *
+ * @module
+ */
+
+import { ManifoldError } from "../errors.ts";
+
+/** Writes fields into memory that grows. */
+export class FieldWriter {
+  #bytes: Uint8Array = new Uint8Array(1024);
+  #view = new DataView(this.#bytes.buffer);
+  length = 0;
+
+  #room(count: number): number {
+    const at = this.length;
+    this.length += count;
+    if (this.length > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(this.length, this.#bytes.length * 2));
+      larger.set(this.#bytes);
+      this.#bytes = larger;
+      this.#view = new DataView(larger.buffer);
+    }
+    return at;
+  }
+
+  u8(value: number): void {
+    const at = this.#room(1); // may replace the memory
+    this.#view.setUint8(at, value);
+  }
+
+  u32(value: number): void {
+    const at = this.#room(4);
+    this.#view.setUint32(at, value, true);
+  }
+
+  u53(value: number): void {
+    this.u32(value >>> 0);
+    this.u32(Math.floor(value / 2 ** 32));
+  }
+
+  words(values: Uint32Array): void {
+    for (const value of values) this.u32(value);
+  }
+
+  raw(bytes: Uint8Array): void {
+    const at = this.#room(bytes.length);
+    this.#bytes.set(bytes, at);
+  }
+
+  /** Fills with zeros up to a multiple of `bytes`. */
+  align(bytes: number): void {
+    while (this.length % bytes !== 0) this.u8(0);
+  }
+
+  take(): Uint8Array {
+    return this.#bytes.slice(0, this.length);
+  }
+}
+
+/** Reads fields; going past the end, or a number above 2^53, is `corrupt`. */
+export class FieldReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #what: string;
+  at: number;
+
+  /** `what` names the structure in errors. */
+  constructor(bytes: Uint8Array, what: string, at = 0) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#what = what;
+    this.at = at;
+  }
+
+  get left(): number {
+    return this.#bytes.length - this.at;
+  }
+
+  #next(count: number): number {
+    const at = this.at;
+    if (!(count >= 0) || count > this.left) {
+      throw new ManifoldError(
+        "corrupt",
+        `${this.#what} ends at byte ${this.#bytes.length} where ${count} more bytes should follow byte ${at}`,
+      );
+    }
+    this.at += count;
+    return at;
+  }
+
+  u8(): number {
+    return this.#view.getUint8(this.#next(1));
+  }
+
+  u32(): number {
+    return this.#view.getUint32(this.#next(4), true);
+  }
+
+  u53(): number {
+    const low = this.u32();
+    const high = this.u32();
+    if (high >= 2 ** 21) {
+      throw new ManifoldError(
+        "corrupt",
+        `${this.#what} has a number above 2^53 at byte ${this.at - 8}`,
+      );
+    }
+    return low + high * 2 ** 32;
+  }
+
+  words(target: Uint32Array): void {
+    for (let i = 0; i < target.length; i++) target[i] = this.u32();
+  }
+
+  raw(count: number): Uint8Array {
+    const at = this.#next(count);
+    return this.#bytes.subarray(at, at + count);
+  }
+
+  align(bytes: number): void {
+    while (this.at % bytes !== 0) this.u8();
+  }
+}

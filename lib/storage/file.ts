@@ -1,0 +1,34 @@
+/**
+ * What storage and log need of a file, so that a simulator can stand in for the disk.
+ *
+ * Every method is synchronous and throws a {@linkcode ManifoldError} that names the path. Offsets
+ * and lengths are in bytes; views may lie on a `SharedArrayBuffer`.
+ *
+ * @module
+ */
+
+/** An open file. */
+export interface File {
+  /** The path it was opened with. */
+  readonly path: string;
+  /** Reads at `offset` until `target` is full or the file ends; returns the bytes read. */
+  read(offset: number, target: Uint8Array): number;
+  /** Writes all of `source` at `offset`; short writes are continued. */
+  write(offset: number, source: Uint8Array): void;
+  /** Makes data and length durable (`fdatasync`). */
+  sync(): void;
+  /** The length now. */
+  size(): number;
+  /** Cuts or extends (by zeros) to `length`. */
+  truncate(length: number): void;
+  /**
+   * Takes the advisory lock of the whole file (`flock`) without waiting; true when it is held now.
+   * A lock that is already held is converted. A failed conversion from shared to exclusive may have
+   * lost the shared lock: that is what the system does.
+   */
+  lock(exclusive: boolean): boolean;
+  /** Gives the lock up; nothing happens when none is held. */
+  unlock(): void;
+  /** Closes, and with that unlocks; a second call does nothing. */
+  close(): void;
+}

@@ -1,0 +1,85 @@
+/**
+ * A file that is only memory, shared by all threads: what `openInMemory` works on.
+ *
+ * @module
+ */
+
+import { ManifoldError } from "../errors.ts";
+import type { File } from "./file.ts";
+
+/** Bytes of one piece; the system commits what is touched. */
+const PIECE_BYTES = 2 ** 30;
+const PIECES = 8;
+
+/** The most bytes that a database in memory can hold besides its cache. */
+export const MEMORY_FILE_BYTES = PIECE_BYTES * PIECES;
+
+export class MemoryFile implements File {
+  /** Reserves the memory; fewer pieces where the system does not grant all. */
+  static allocate(): SharedArrayBuffer[] {
+    const pieces: SharedArrayBuffer[] = [];
+    try {
+      while (pieces.length < PIECES) pieces.push(new SharedArrayBuffer(PIECE_BYTES));
+    } catch (cause) {
+      if (pieces.length === 0) {
+        throw new ManifoldError("too-large", "no memory for a database in memory", { cause });
+      }
+    }
+    return pieces;
+  }
+
+  readonly path = "(memory)";
+  readonly #pieces: Uint8Array[];
+
+  constructor(pieces: readonly SharedArrayBuffer[]) {
+    this.#pieces = pieces.map((piece) => new Uint8Array(piece));
+  }
+
+  read(offset: number, target: Uint8Array): number {
+    this.#each(offset, target.length, (piece, at, from, to) => {
+      target.set(piece.subarray(at, at + to - from), from);
+    });
+    return target.length;
+  }
+
+  write(offset: number, source: Uint8Array): void {
+    this.#each(offset, source.length, (piece, at, from, to) => {
+      piece.set(source.subarray(from, to), at);
+    });
+  }
+
+  sync(): void {}
+
+  size(): number {
+    return this.#pieces.length * PIECE_BYTES;
+  }
+
+  truncate(): void {}
+
+  lock(): boolean {
+    return true;
+  }
+
+  unlock(): void {}
+
+  close(): void {}
+
+  #each(
+    offset: number,
+    length: number,
+    work: (piece: Uint8Array, at: number, from: number, to: number) => void,
+  ): void {
+    if (offset + length > this.size()) {
+      throw new ManifoldError(
+        "disk-full",
+        `a database in memory holds at most ${this.size()} bytes; use a file`,
+      );
+    }
+    for (let from = 0; from < length;) {
+      const at = (offset + from) % PIECE_BYTES;
+      const to = Math.min(length, from + PIECE_BYTES - at);
+      work(this.#pieces[Math.floor((offset + from) / PIECE_BYTES)], at, from, to);
+      from = to;
+    }
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * How a thread reads pages: from the arena if they are there, else from the file, verified, and into
+ * the arena for all.
+ *
+ * Invariants: every load happens inside an epoch; a page from the file is verified (checksum, number,
+ * birth, incarnation, structure) before any thread sees it; a reader never waits for a frame.
+ *
+ * @module
+ */
+
+import { ManifoldError } from "../errors.ts";
+import type { Arena } from "../memory/arena.ts";
+import { PRIVATE_FRAMES } from "../memory/frames.ts";
+import type { Frames } from "../memory/frames.ts";
+import { checkPage } from "../tree/page_check.ts";
+import {
+  CHECKSUM_BYTES,
+  WORD_BIRTH_HIGH,
+  WORD_BIRTH_LOW,
+  WORD_INCARNATION,
+  WORD_NUMBER,
+} from "../tree/page.ts";
+import type { PageReader } from "../tree/pager.ts";
+import type { Checksum } from "./checksum.ts";
+import type { File } from "./file.ts";
+
+/** Frames that a reader looks at for a free one before it reads privately. */
+const READER_VISITS = 64;
+
+export interface PageStoreParts {
+  readonly arena: Arena;
+  readonly frames: Frames;
+  readonly file: File;
+  readonly checksum: Checksum;
+  readonly thread: number;
+}
+
+export class PageStore implements PageReader {
+  readonly arena: Arena;
+  readonly frames: Frames;
+  readonly file: File;
+  readonly checksum: Checksum;
+  /** The family (slot) for which pages are being read: whom a frame is counted for. */
+  family = 0;
+  /** Its name, for errors. */
+  familyName = "";
+  /** Pages that this thread read from the file. */
+  misses = 0;
+  readonly #privateFrames: number;
+  #nextPrivate = 0;
+
+  constructor(parts: PageStoreParts) {
+    this.arena = parts.arena;
+    this.frames = parts.frames;
+    this.file = parts.file;
+    this.checksum = parts.checksum;
+    this.#privateFrames = parts.frames.count + parts.thread * PRIVATE_FRAMES;
+  }
+
+  load(words: Uint32Array, index: number, cold = false): number {
+    const page = words[index];
+    const frames = this.frames;
+    if (page < frames.table.length) {
+      const frame = Atomics.load(frames.table, page) - 1;
+      if (frame >= 0) {
+        if (!cold && frames.hot[frame] === 0) frames.hot[frame] = 1;
+        const arena = this.arena;
+        const u32 = arena.chunks[frame >> arena.frameShift].u32;
+        const at = ((frame & arena.frameMask) << arena.pageShift) >> 2;
+        if (
+          u32[at + WORD_NUMBER] === page &&
+          u32[at + WORD_BIRTH_LOW] === words[index + 1] &&
+          u32[at + WORD_INCARNATION] === words[index + 3]
+        ) return frame;
+      }
+    }
+    return this.#miss(words, index, cold);
+  }
+
+  #miss(words: Uint32Array, index: number, cold: boolean): number {
+    const page = words[index];
+    if (page >= this.frames.table.length) {
+      throw this.#corrupt(page, "a reference leads beyond the end of the file");
+    }
+    this.misses++;
+    let frame = this.frames.take(this.family, READER_VISITS);
+    const shared = frame >= 0;
+    if (!shared) {
+      frame = this.#privateFrames + this.#nextPrivate;
+      this.#nextPrivate = (this.#nextPrivate + 1) % PRIVATE_FRAMES;
+    }
+    try {
+      this.readInto(frame, words, index);
+    } catch (error) {
+      if (shared) this.frames.giveBack(frame);
+      throw error;
+    }
+    return shared ? this.frames.publishClean(frame, page, this.family, !cold) : frame;
+  }
+
+  /** Reads the page referred to from the file into a frame that the caller owns, and verifies it. */
+  readInto(frame: number, words: Uint32Array, index: number): void {
+    const page = words[index];
+    const { pageSize } = this.arena;
+    const chunk = this.arena.chunk(frame);
+    const base = this.arena.base(frame);
+    const bytes = chunk.u8.subarray(base, base + pageSize);
+    const count = this.file.read(page * pageSize, bytes);
+    if (count < pageSize) throw this.#corrupt(page, `only ${count} of its bytes are in the file`);
+    if (!this.checksum.matches(bytes, 0, bytes.subarray(CHECKSUM_BYTES))) {
+      throw this.#corrupt(page, "its checksum is wrong");
+    }
+    const at = base >> 2;
+    const { u32 } = chunk;
+    if (u32[at + WORD_NUMBER] !== page) {
+      throw this.#corrupt(page, `it says that it is page ${u32[at + WORD_NUMBER]}`);
+    }
+    if (
+      u32[at + WORD_BIRTH_LOW] !== words[index + 1] ||
+      u32[at + WORD_BIRTH_HIGH] !== words[index + 2] ||
+      u32[at + WORD_INCARNATION] !== words[index + 3]
+    ) {
+      throw this.#corrupt(
+        page,
+        `it is an older page (born ${
+          birth(u32[at + WORD_BIRTH_LOW], u32[at + WORD_BIRTH_HIGH])
+        }) ` +
+          `than the one referred to (born ${
+            birth(words[index + 1], words[index + 2])
+          }): a write was lost`,
+      );
+    }
+    const problem = checkPage(chunk, base, pageSize);
+    if (problem !== null) throw this.#corrupt(page, problem);
+  }
+
+  #corrupt(page: number, how: string): ManifoldError {
+    const { pageSize } = this.arena;
+    return new ManifoldError(
+      "corrupt",
+      `${this.file.path}: page ${page} (at byte ${page * pageSize}) of the column family ` +
+        `"${this.familyName}" cannot be used: ${how}; restore a backup`,
+    );
+  }
+}
+
+function birth(low: number, high: number): number {
+  return low + high * 2 ** 32;
+}

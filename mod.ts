@@ -1,0 +1,69 @@
+/**
+ * Manifold: an embedded, ordered, transactional key-value database for Deno and Bun.
+ *
+ * @example
+ * ```ts
+ * import { json, openInMemory, text } from "@manifold/db";
+ *
+ * interface Profile {
+ *   name: string;
+ *   visits: number;
+ * }
+ *
+ * await using db = await openInMemory();
+ * const users = await db.columnFamily("users");
+ * const profiles = users.table("profiles", { key: text, value: json<Profile>() });
+ *
+ * await profiles.set("ada", { name: "Ada", visits: 1 }); // resolves when durable
+ * console.log(profiles.get("ada")); // synchronous
+ * ```
+ *
+ * @module
+ */
+
+export { Batch } from "./lib/api/batch.ts";
+export type { Codec, CodecValue } from "./lib/api/codec.ts";
+export { ByteWriter } from "./lib/api/codec_writer.ts";
+export {
+  bool,
+  bytes,
+  f32Array,
+  f64,
+  i32,
+  i64,
+  json,
+  text,
+  tuple,
+  u32,
+  u64,
+} from "./lib/api/codecs/mod.ts";
+export { ColumnFamily, type TableOptions } from "./lib/api/column_family.ts";
+export {
+  type ColumnFamilyOptions,
+  Database,
+  type DatabaseSettings,
+  type ProgressOptions,
+} from "./lib/api/database.ts";
+export { EntryIterator } from "./lib/api/entry_iterator.ts";
+export { attach, open, openInMemory } from "./lib/api/open.ts";
+export type {
+  InMemoryOptions,
+  OpenOptions,
+  RecoveryProgress,
+  SpawnWorker,
+} from "./lib/api/open_options.ts";
+export { TransactionTable } from "./lib/api/overlay_table.ts";
+export type { KeyPrefix, Range } from "./lib/api/range.ts";
+export type {
+  CheckpointSettings,
+  DatabaseHandle,
+  Durability,
+  WriteOptions,
+} from "./lib/api/session.ts";
+export { Snapshot } from "./lib/api/snapshot.ts";
+export type { CacheStats, DatabaseStats, FamilyStats } from "./lib/api/stats.ts";
+export { type SetManyOptions, Table } from "./lib/api/table.ts";
+export { TableReader, type TableStats } from "./lib/api/table_reader.ts";
+export { type Savepoint, Transaction, type TransactionOptions } from "./lib/api/transaction.ts";
+export { type ErrorCode, ManifoldError } from "./lib/errors.ts";
+export type { WorkerHandle } from "./lib/runtime/workers.ts";

@@ -1,0 +1,278 @@
+/**
+ * The engine of a family against a model: random transactions on several tables and families, on a
+ * cache so small that pages are written early and evicted all the time, some groups discarded, some
+ * versions held for long. Every version that is held reads as it did; once nothing is held, the
+ * pages in use are those that the present state refers to; a checkpoint's pages are all there.
+ */
+
+import { bytes } from "../lib/api/codecs/mod.ts";
+import type { LiveSource, PinnedSource } from "../lib/api/state_source.ts";
+import { TableReader } from "../lib/api/table_reader.ts";
+import { listTables } from "../lib/engine/catalog.ts";
+import { Refusal } from "../lib/engine/family.ts";
+import { newFamilyState } from "../lib/memory/family_slots.ts";
+import { checkTree } from "../lib/tree/check.ts";
+import { compareBytes } from "../lib/tree/bytes.ts";
+import { keyBytesMax } from "../lib/tree/page.ts";
+import { assert, assertEquals, assertThrows } from "./support/assert.ts";
+import { LocalDatabase, LocalFamily, Operations } from "./support/local_family.ts";
+import { Random } from "./support/random.ts";
+import { test } from "./support/test.ts";
+
+const TABLES = ["ants", "bees", "cats"];
+const KEYS = 1500;
+
+/** Keys as numbers, so that the model's order is the keys' order. */
+type Model = Map<string, Map<number, Uint8Array>>;
+
+function copyModel(model: Model): Model {
+  return new Map(Array.from(model, ([name, table]) => [name, new Map(table)]));
+}
+
+function keyOf(number: number): Uint8Array {
+  const key = new Uint8Array(4 + number % 23);
+  new DataView(key.buffer).setUint32(0, number);
+  return key;
+}
+
+/** Writes to a family and to what it should hold. */
+class Writer {
+  readonly family: LocalFamily;
+  readonly random: Random;
+  model: Model = new Map();
+
+  constructor(family: LocalFamily, random: Random) {
+    this.family = family;
+    this.random = random;
+  }
+
+  /** One group of transactions, published or discarded. */
+  group(): void {
+    const { random, family } = this;
+    const next = copyModel(this.model);
+    let expected = 0;
+    const transactions = Array.from({ length: 1 + random.int(3) }, () => {
+      const operations = new Operations();
+      for (let i = random.int(3); i >= 0; i--) expected += this.#change(next, operations);
+      return operations;
+    });
+    if (random.chance(0.05)) expected += this.#drop(next, transactions);
+    const removed = family.apply(...transactions);
+    assertEquals(removed, expected, "entries removed");
+    if (random.chance(0.15)) {
+      family.engine.discard();
+      return;
+    }
+    family.engine.seal();
+    if (random.chance(0.1)) {
+      family.engine.discard();
+      return;
+    }
+    family.engine.publish();
+    family.engine.afterPublish();
+    this.model = next;
+  }
+
+  #value(): Uint8Array {
+    const { random } = this;
+    const length = random.chance(0.05) ? random.int(20_000) : random.int(300);
+    return new Uint8Array(length).fill(random.int(256));
+  }
+
+  #change(model: Model, operations: Operations): number {
+    const { random } = this;
+    const name = random.pick(TABLES);
+    const alias = operations.open(name);
+    let table = model.get(name);
+    if (table === undefined) model.set(name, table = new Map());
+    let removed = 0;
+    const kind = random.int(10);
+    if (kind < 5) {
+      for (let i = random.int(80); i >= 0; i--) {
+        const number = random.int(KEYS);
+        const value = this.#value();
+        operations.set(alias, keyOf(number), value);
+        table.set(number, value);
+      }
+    } else if (kind < 8) {
+      for (let i = random.int(40); i >= 0; i--) {
+        const number = random.int(KEYS);
+        operations.delete(alias, keyOf(number));
+        if (table.delete(number)) removed++;
+      }
+    } else {
+      const from = random.int(KEYS);
+      const to = random.chance(0.1) ? Infinity : from + random.int(KEYS / 4);
+      const withFrom = random.chance(0.5);
+      const withTo = random.chance(0.5);
+      operations.deleteRange(
+        alias,
+        { key: keyOf(from), inclusive: withFrom },
+        to === Infinity ? null : { key: keyOf(to), inclusive: withTo },
+      );
+      for (const number of [...table.keys()]) {
+        if (number < from || (number === from && !withFrom)) continue;
+        if (number > to || (number === to && !withTo)) continue;
+        table.delete(number);
+        removed++;
+      }
+    }
+    return removed;
+  }
+
+  /** Drops a table that is published, as a transaction of its own in front. */
+  #drop(model: Model, transactions: Operations[]): number {
+    const { family, random } = this;
+    const { store, epochs } = family.database.writer;
+    const state = newFamilyState();
+    family.database.writer.slots.read(family.slot, state);
+    epochs.enter();
+    const tables = listTables(store, state);
+    epochs.leave();
+    if (tables.length === 0) return 0;
+    const { name, entry } = random.pick(tables);
+    const operations = new Operations();
+    operations.drop(entry.id, name);
+    transactions.push(operations);
+    const count = model.get(name)!.size;
+    model.delete(name);
+    return count;
+  }
+}
+
+/** Compares everything that a source reads with a model. */
+function compare(source: LiveSource | PinnedSource, model: Model): void {
+  for (const name of TABLES) {
+    const table = new TableReader(name, bytes, bytes, source);
+    const expected = [...(model.get(name) ?? [])].sort(([a], [b]) => a - b);
+    assertEquals(table.count(), expected.length, `entries of ${name}`);
+    let i = 0;
+    for (const [key, value] of table) {
+      const [number, wanted] = expected[i++];
+      const same = (a: Uint8Array, b: Uint8Array) =>
+        compareBytes(a, 0, a.length, b, 0, b.length) === 0;
+      assert(same(key, keyOf(number)), `key ${i} of ${name}`);
+      assert(same(value, wanted), `value ${i} of ${name}`);
+    }
+    assertEquals(i, expected.length);
+  }
+}
+
+/** The full check of every tree of the present state. */
+function check(family: LocalFamily): void {
+  const { store, epochs, slots } = family.database.reader;
+  const state = newFamilyState();
+  epochs.enter();
+  try {
+    slots.read(family.slot, state);
+    for (const { name, entry } of listTables(store, state)) {
+      checkTree(store, entry.root, (finding) => {
+        throw new Error(`${name}: ${finding}`);
+      });
+    }
+  } finally {
+    epochs.leave();
+  }
+}
+
+/** Pages in use are those that the present state needs, and `others`. */
+function account(family: LocalFamily, others: number): void {
+  family.reclaim();
+  const state = newFamilyState();
+  family.database.reader.slots.read(family.slot, state);
+  const { used, retired } = family.engine.pageCounts;
+  assertEquals({ used, retired }, { used: family.reachablePages(state).size + others, retired: 0 });
+}
+
+interface Held {
+  readonly source: PinnedSource;
+  readonly model: Model;
+}
+
+for (const cacheBytes of [90 * 4096, 400 * 4096]) {
+  test(`random groups read as the model, ${cacheBytes / 4096} frames`, async () => {
+    const random = Random.fromEnvironment(`engine family, ${cacheBytes / 4096} frames`);
+    const database = await LocalDatabase.create({ cacheBytes });
+    const writers = ["first", "second"].map((name) => new Writer(database.family(name), random));
+    const held: Held[][] = writers.map(() => []);
+    for (let step = 0; step < 500; step++) {
+      const which = random.int(writers.length);
+      const writer = writers[which];
+      const versions = held[which];
+      writer.group();
+      if (random.chance(0.1)) writer.family.reclaim();
+      if (random.chance(0.1)) {
+        versions.push({ source: writer.family.source.snapshot(), model: writer.model });
+      }
+      if (versions.length > 0 && random.chance(0.12)) {
+        const [{ source, model }] = versions.splice(random.int(versions.length), 1);
+        compare(source, model);
+        source.dispose();
+      }
+      if (step % 20 === 0) compare(writer.family.source, writer.model);
+      if (step % 100 === 0) check(writer.family);
+    }
+    for (const { source, model } of held.flat()) compare(source, model);
+    for (const { source } of held.flat()) source.dispose();
+    for (const writer of writers) {
+      compare(writer.family.source, writer.model);
+      check(writer.family);
+      account(writer.family, 0);
+    }
+    const { clean, dirty, owned } = database.writer.frames.census();
+    assert(clean + dirty > 0);
+    assert(owned <= 2 * 80, `${owned} frames are owned although no group is open`);
+    assert(database.writer.frames.evictions > 0, "the cache was not too small");
+  });
+}
+
+test("a checkpoint's version is whole in the file, whatever comes after", async () => {
+  const random = Random.fromEnvironment("engine checkpoint");
+  const options = { cacheBytes: 120 * 4096 };
+  const database = await LocalDatabase.create(options);
+  const writer = new Writer(database.family("first"), random);
+  for (let round = 0; round < 8; round++) {
+    for (let i = 0; i < 25; i++) writer.group();
+    const { model } = writer;
+    const entry = writer.family.checkpoint(random.chance(0.5) ? () => writer.group() : undefined);
+    for (let i = 0; i < 25; i++) writer.group();
+    database.writeDirtyPages();
+
+    const copy = await database.copyOfFile(options);
+    const reopened = new LocalFamily(copy, "first", { id: writer.family.engine.id, entry });
+    compare(reopened.source, model);
+    check(reopened);
+    account(reopened, Math.ceil((48 + entry.imageBytes) / 4096));
+
+    const next = new Writer(reopened, random);
+    next.model = model;
+    for (let i = 0; i < 10; i++) next.group();
+    compare(reopened.source, next.model);
+  }
+});
+
+test("what cannot be applied is refused before anything is changed", async () => {
+  const family = await LocalFamily.create();
+  const key = new Uint8Array([1]);
+  family.write("t", (operations, table) => void operations.set(table, key, key));
+  const before = family.engine.version;
+  const refusal = (operations: Operations): Refusal => {
+    family.engine.beginGroup();
+    try {
+      const bytes = operations.take();
+      const memory = { u8: bytes, u32: new Uint32Array(bytes.buffer) };
+      return assertThrows(() => family.engine.apply(memory, 0, bytes.length, null)) as Refusal;
+    } finally {
+      family.engine.discard();
+    }
+  };
+  assertEquals(refusal(new Operations().set(7, key, key)).code, "not-found");
+  const mismatch = new Operations();
+  mismatch.open("t", "text\0bytes");
+  assertEquals(refusal(mismatch).code, "type-mismatch");
+  const long = new Operations();
+  long.set(long.open("t"), key, key).set(1, new Uint8Array(keyBytesMax(4096) + 1), key);
+  assertEquals(refusal(long).code, "too-large");
+  assertEquals(family.engine.version, before);
+  account(family, 0);
+});

@@ -1,0 +1,210 @@
+/** Protects the promises of `File` and of the path functions on both runtimes. */
+
+import { join } from "node:path";
+import { chmod, stat, symlink, writeFile } from "node:fs/promises";
+import { type ErrorCode, ManifoldError } from "../lib/errors.ts";
+import { runtime } from "../lib/runtime/runtime.ts";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertThrows,
+} from "./support/assert.ts";
+import { runScript, runtimes, spawnScript, thisRuntime } from "./support/child.ts";
+import { withTempDir } from "./support/temp.ts";
+import { test } from "./support/test.ts";
+
+const NEW = { write: true, create: true };
+const WRITE = { write: true, create: false };
+const READ = { write: false, create: false };
+
+const fileChild = new URL("./runtime/file_child.ts", import.meta.url);
+
+function assertCode(fn: () => unknown, code: ErrorCode, message: string): ManifoldError {
+  const error = assertThrows(fn, ManifoldError, message);
+  assertEquals(error.code, code);
+  return error;
+}
+
+test("runtime: names itself", () => {
+  assertEquals(runtime.name, thisRuntime);
+  assert(runtime.hardwareConcurrency >= 1);
+});
+
+test("file: reads and writes at positions, on plain and on shared memory", async () => {
+  await withTempDir((dir) => {
+    const path = join(dir, "file");
+    const file = runtime.openFile(path, NEW);
+    for (const buffer of [new ArrayBuffer(300), new SharedArrayBuffer(300)]) {
+      const source = new Uint8Array(buffer, 100, 100);
+      for (let i = 0; i < 100; i++) source[i] = i + 1;
+      file.write(5000, source);
+      assertEquals(file.size(), 5100);
+
+      const target = new Uint8Array(new SharedArrayBuffer(200));
+      assertEquals(file.read(4990, target), 110);
+      assertEquals([...target.subarray(0, 12)], [...new Array(10).fill(0), 1, 2]);
+      assertEquals([target[109], target[110]], [100, 0]);
+    }
+    assertEquals(file.read(6000, new Uint8Array(10)), 0);
+    assertEquals(file.read(0, new Uint8Array(0)), 0);
+    file.write(0, new Uint8Array(0));
+    file.sync();
+    file.truncate(10);
+    assertEquals(file.size(), 10);
+    file.truncate(4096);
+    assertEquals(file.size(), 4096);
+    file.close();
+    file.close();
+    assertCode(() => file.read(0, new Uint8Array(1)), "closed", path);
+    assertCode(() => file.lock(true), "closed", path);
+
+    const again = runtime.openFile(path, READ);
+    assertEquals(again.size(), 4096);
+    assertCode(() => again.write(0, new Uint8Array(1)), "io", path);
+    again.close();
+  });
+});
+
+test("file: a position beyond 4 GiB is a position", async () => {
+  await withTempDir((dir) => {
+    const file = runtime.openFile(join(dir, "sparse"), NEW);
+    const offset = 5 * 2 ** 30 + 3;
+    file.write(offset, new Uint8Array([7]));
+    const target = new Uint8Array(1);
+    assertEquals(file.read(offset, target), 1);
+    assertEquals(target[0], 7);
+    assertEquals(file.size(), offset + 1);
+    file.close();
+  });
+});
+
+test("file: a new file belongs to its owner alone", async () => {
+  await withTempDir(async (dir) => {
+    const path = join(dir, "file");
+    runtime.openFile(path, NEW).close();
+    assertEquals((await stat(path)).mode & 0o777, 0o600);
+    await chmod(path, 0o640);
+    runtime.openFile(path, NEW).close();
+    assertEquals((await stat(path)).mode & 0o777, 0o640);
+  });
+});
+
+test("paths: kinds, removal, renaming, and making names durable", async () => {
+  await withTempDir(async (dir) => {
+    const path = join(dir, "file");
+    assertEquals(runtime.kind(path), undefined);
+    runtime.openFile(path, NEW).close();
+    await symlink("file", join(dir, "link"));
+    assertEquals(runtime.kind(path), "file");
+    assertEquals(runtime.kind(dir), "directory");
+    assertEquals(runtime.kind(join(dir, "link")), "symlink");
+    assertEquals(runtime.kind("/dev/null"), "other");
+    runtime.rename(path, join(dir, "other"));
+    assertEquals(runtime.kind(path), undefined);
+    runtime.syncDirectory(dir);
+    runtime.remove(join(dir, "other"));
+    assertCode(() => runtime.remove(join(dir, "other")), "not-found", "other");
+    assertCode(() => runtime.syncDirectory(join(dir, "missing")), "not-found", "missing");
+  });
+});
+
+test("errors: each failure has its code, the path, a remedy and the cause", async () => {
+  await withTempDir(async (dir) => {
+    const path = join(dir, "file");
+    const error = assertCode(() => runtime.openFile(path, READ), "not-found", path);
+    assertInstanceOf(error.cause, Error);
+    assertMatch(error.message, /Check the path/);
+
+    await writeFile(path, "x");
+    const exclusive = { ...NEW, exclusive: true };
+    assertCode(() => runtime.openFile(path, exclusive), "already-exists", path);
+    assertCode(() => runtime.openFile(dir, READ), "not-a-database", "a directory");
+    assertCode(() => runtime.openFile("/dev/null", READ), "not-a-database", "a device");
+    assertCode(() => runtime.openFile(join(path, "below"), READ), "invalid-argument", "below");
+    assertCode(
+      () => runtime.openFile(join(dir, "n".repeat(300)), READ),
+      "invalid-argument",
+      "shorter",
+    );
+    assertCode(() => runtime.openFile(join(dir, "a\0b"), READ), "invalid-argument", "NUL");
+    await symlink("loop", join(dir, "loop"));
+    assertCode(() => runtime.openFile(join(dir, "loop"), READ), "invalid-argument", "loop");
+  });
+});
+
+test("errors: a symbolic link is not followed where that was asked for", async () => {
+  await withTempDir(async (dir) => {
+    await writeFile(join(dir, "target"), "x");
+    await symlink("target", join(dir, "link"));
+    await symlink("nowhere", join(dir, "dangling"));
+    for (const name of ["link", "dangling"]) {
+      const options = { ...NEW, noFollow: true };
+      assertCode(() => runtime.openFile(join(dir, name), options), "permission-denied", "link");
+    }
+    assertEquals(runtime.kind(join(dir, "nowhere")), undefined);
+    runtime.openFile(join(dir, "link"), WRITE).close();
+  });
+});
+
+test("permissions: Deno needs those for the directory, and names what is missing", async () => {
+  await withTempDir(async (dir) => {
+    const inside = join(dir, "file");
+    const permissions = [`--allow-read=${dir}`, `--allow-write=${dir}`];
+    assertEquals(await runScript("deno", fileChild, ["use", inside], { permissions }), ["used"]);
+    for (const missing of [[], [`--allow-read=${dir}`], [`--allow-write=${dir}`]]) {
+      const output = await runScript("deno", fileChild, ["code", inside], {
+        permissions: missing,
+      });
+      assertEquals(output[0], "permission-denied");
+      assertMatch(output[1], /--allow-read.*--allow-write/);
+    }
+  });
+});
+
+test("lock: in one process, two opens of a file exclude each other", async () => {
+  await withTempDir((dir) => {
+    const path = join(dir, "file");
+    const one = runtime.openFile(path, NEW);
+    const two = runtime.openFile(path, READ);
+    assert(one.lock(true));
+    assert(!two.lock(true));
+    assert(!two.lock(false));
+    assert(one.lock(false), "exclusive is converted to shared");
+    assert(two.lock(false));
+    assert(!one.lock(true), "shared is not converted while another holds it");
+    two.unlock();
+    assert(one.lock(true));
+    one.close();
+    assert(two.lock(true), "closing unlocks");
+    two.close();
+  });
+});
+
+for (const other of runtimes) {
+  test(`lock: a process on ${other} excludes this one until it is killed`, async () => {
+    await withTempDir(async (dir) => {
+      const path = join(dir, "file");
+      const file = runtime.openFile(path, NEW);
+
+      const child = spawnScript(other, fileChild, ["lock", path, "exclusive"]);
+      assertEquals(await child.nextLine(), "true");
+      assert(!file.lock(true));
+      assert(!file.lock(false));
+      child.kill("SIGKILL");
+      assertEquals((await child.exited).signal, "SIGKILL");
+      assert(file.lock(true));
+
+      const late = spawnScript(other, fileChild, ["lock", path, "shared"]);
+      assertEquals(await late.nextLine(), "false");
+      assert(file.lock(false));
+      late.send("again");
+      assertEquals(await late.nextLine(), "true");
+      assert(!file.lock(true));
+      late.kill();
+      await late.exited;
+      file.close();
+    });
+  });
+}
