@@ -16,7 +16,7 @@ import { RECOVERY } from "./support/workloads.ts";
 const BATCH_ENTRIES = 100;
 const VALUE_BYTES = 16;
 const IN_FLIGHT = 16;
-const LOG_BYTES = 256 * 2 ** 20;
+const LOG_BYTES = 64 * 2 ** 20;
 
 async function openTable(dir: string) {
   const db = await open(join(dir, "recovery.manifold"), {

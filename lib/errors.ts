@@ -49,6 +49,8 @@ export class ManifoldError extends Error {
   readonly code: ErrorCode;
 
   /**
+   * Makes an error.
+   *
    * @param code The kind of failure.
    * @param message What failed, where, and what to do.
    * @param options `cause`: the error underneath, if there is one.

@@ -9,7 +9,7 @@ import { bytes } from "../lib/api/codecs/mod.ts";
 import type { LiveSource, PinnedSource } from "../lib/api/state_source.ts";
 import { TableReader } from "../lib/api/table_reader.ts";
 import { listTables } from "../lib/engine/catalog.ts";
-import { Refusal } from "../lib/engine/family.ts";
+import type { Refusal } from "../lib/engine/family.ts";
 import { newFamilyState } from "../lib/memory/family_slots.ts";
 import { checkTree } from "../lib/tree/check.ts";
 import { compareBytes } from "../lib/tree/bytes.ts";
@@ -219,8 +219,7 @@ for (const cacheBytes of [90 * 4096, 400 * 4096]) {
       check(writer.family);
       account(writer.family, 0);
     }
-    const { clean, dirty, owned } = database.writer.frames.census();
-    assert(clean + dirty > 0);
+    const { owned } = database.writer.frames.census();
     assert(owned <= 2 * 80, `${owned} frames are owned although no group is open`);
     assert(database.writer.frames.evictions > 0, "the cache was not too small");
   });
@@ -275,4 +274,19 @@ test("what cannot be applied is refused before anything is changed", async () =>
   assertEquals(refusal(long).code, "too-large");
   assertEquals(family.engine.version, before);
   account(family, 0);
+});
+
+/**
+ * Looking for a frame never ended once the thread had sent more than a thousand frames to limbo that
+ * others had taken since: the list was replaced while the old one was being gone through, from its
+ * beginning, again and again.
+ */
+test("a long list of frames that others took is passed over", { timeoutMs: 20_000 }, async () => {
+  const database = await LocalDatabase.create({ cacheBytes: 3000 * 4096 });
+  const { writer: { frames }, reader } = database;
+  const pages = Array.from({ length: 2100 }, (_, page) => page);
+  for (const page of pages) frames.publishClean(frames.take(0, 4096), page, 0, false);
+  for (const page of pages) assert(frames.unlink(page) >= 0);
+  for (let i = 0; i < 3000; i++) assert(reader.frames.take(0, 4096) >= 0, `frame ${i}`);
+  assertEquals(frames.take(0, 4096), -1);
 });

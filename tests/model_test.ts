@@ -67,7 +67,7 @@ class Run {
     const random = this.random = new Random(seed);
     this.#path = join(dir, `model-${seed}.manifold`);
     this.#options = {
-      pageSize: 4096,
+      pageSize: random.pick([4096, 4096, 8192]),
       cacheBytes: 2 ** 20,
       logBytes: 2 ** 18,
       checkpoint: random.chance(0.5)

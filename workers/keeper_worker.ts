@@ -23,7 +23,12 @@ import { KEEPER_WAKE, LOG_DURABLE, LOG_SPACE } from "../lib/memory/control.ts";
 import { CLOSED, CLOSING, databaseState, FAILED, moveState } from "../lib/memory/database_state.ts";
 import { checkpointIsAsked, shallLeaveClean } from "../lib/memory/keeper_state.ts";
 import { bumpAndWake, sleepWhile } from "../lib/memory/waiting.ts";
-import { allDrained, wakeAllWorkers, wantWorker } from "../lib/memory/worker_table.ts";
+import {
+  allDrained,
+  retireIdleWorkers,
+  wakeAllWorkers,
+  wantWorker,
+} from "../lib/memory/worker_table.ts";
 import { directoryOf } from "../lib/runtime/paths.ts";
 import { runtime } from "../lib/runtime/runtime.ts";
 import { hostState } from "../lib/runtime/threads.ts";
@@ -130,7 +135,9 @@ class KeeperLoop {
       const byTime = changed && now - lastCheckpointAt >= commit.checkpointIntervalMs;
       const bySize = commit.usedBytes > commit.checkpointBytes;
       const mayRetry = now - failedAt >= RETRY_MS;
-      const last = state === CLOSING && shallLeaveClean(control) && allDrained(control);
+      const closing = state === CLOSING && shallLeaveClean(control);
+      if (closing) retireIdleWorkers(control);
+      const last = closing && allDrained(control);
       if (asked || last || ((byTime || bySize) && mayRetry)) {
         const failure = this.#tryCheckpoint(last);
         if (last) {

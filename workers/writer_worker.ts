@@ -202,7 +202,8 @@ class WriterLoop {
       return;
     }
     commit.written(worker);
-    if (writer.needsSync && !this.#awaitDurable(log, position + record.length)) {
+    const end = position + record.length;
+    if (!(writer.needsSync ? this.#awaitDurable(log, end) : this.#awaitWritten(end))) {
       writer.abandon("failed");
       return;
     }
@@ -240,6 +241,19 @@ class WriterLoop {
         this.#handOver();
       }
       sleepWhile(control.words, LOG_SPACE, space, 20);
+    }
+  }
+
+  /**
+   * A crash of the process must not lose what is published: nothing before it may be missing. False
+   * if the database failed meanwhile.
+   */
+  #awaitWritten(end: number): boolean {
+    for (;;) {
+      const seen = this.#commit.durableWord;
+      if (this.#commit.isWritten(end)) return true;
+      if (this.#failed()) return false;
+      sleepWhile(this.#memory.control.words, LOG_DURABLE, seen, 5);
     }
   }
 

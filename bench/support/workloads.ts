@@ -1,6 +1,6 @@
 /**
- * The workloads, in the order in which they run: the reads see what the writes before them left.
- * Keys are made before the clock starts.
+ * The workloads, in the order in which they run: all others work on the table that the first has
+ * loaded, and on what those before them added. Keys are made before the clock starts.
  *
  * @module
  */
@@ -46,8 +46,6 @@ export interface Workload {
   readonly unit: string;
   /** What a run of it is, in a line. */
   readonly about: string;
-  /** Reads the loaded table. */
-  readonly needsLoad?: boolean;
   /** Whether the engine can do it. */
   supports?(engine: Engine): boolean;
   /** Prepares, measures and checks; operations per second. */
@@ -62,13 +60,6 @@ async function rate(operations: number, work: () => unknown): Promise<number> {
 
 function expectCount(what: string, found: number, expected: number): void {
   if (found !== expected) throw new Error(`${what}: ${found} entries instead of ${expected}`);
-}
-
-/** Loads the table, for those workloads that need it. */
-export async function load(context: Context): Promise<number> {
-  const entries = context.loaded.map((key) => [key, context.small] as const);
-  context.entries += entries.length;
-  return await rate(entries.length, () => context.engine.load(entries));
 }
 
 function batches(name: string, value: "small" | "large"): Workload {
@@ -95,7 +86,6 @@ function reads(name: string, about: string, method: "get" | "view"): Workload {
     name,
     unit: "reads",
     about,
-    needsLoad: true,
     supports: (engine) => engine[method] !== undefined,
     async run({ engine, loaded, small }) {
       const count = loaded.length;
@@ -141,8 +131,11 @@ export const workloads: readonly Workload[] = [
     name: "bulk_load",
     unit: "entries",
     about: `${LOAD_ENTRIES} random keys of 24 bytes, values of 150, the engine's fastest safe way`,
-    needsLoad: true,
-    run: load,
+    async run(context) {
+      const entries = context.loaded.map((key) => [key, context.small] as const);
+      context.entries += entries.length;
+      return await rate(entries.length, () => context.engine.load(entries));
+    },
   },
   {
     name: "single_put",
@@ -165,7 +158,6 @@ export const workloads: readonly Workload[] = [
     name: "range_10",
     unit: "scans",
     about: `${RANGES} scans of ten entries from a loaded key on`,
-    needsLoad: true,
     async run(context) {
       const { engine, loaded } = context;
       const count = context.share(RANGES);
@@ -187,7 +179,6 @@ export const workloads: readonly Workload[] = [
     name: "scan",
     unit: "entries",
     about: "the whole table, keys and values belong to the caller",
-    needsLoad: true,
     async run({ engine, entries }) {
       let found = 0;
       const result = await rate(entries, async () => found = await engine.scan());
@@ -199,7 +190,6 @@ export const workloads: readonly Workload[] = [
     name: "scan_view",
     unit: "entries",
     about: "the same, borrowed",
-    needsLoad: true,
     supports: (engine) => engine.scanView !== undefined,
     async run({ engine, entries }) {
       let found = 0;
@@ -213,6 +203,9 @@ export const workloads: readonly Workload[] = [
   callers(64),
   callers(256),
 ];
+
+/** The first of them, which is run in any case. */
+export const BULK_LOAD = workloads[0];
 
 /** Runs in processes of its own, see `recovery.ts`. */
 export const RECOVERY = "recovery";

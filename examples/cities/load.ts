@@ -4,18 +4,16 @@
  * @module
  */
 
-import type { Database } from "../../mod.ts";
 import { countryName, normalise, type Place } from "./places.ts";
 import type { Schema, Totals } from "./schema.ts";
 
-/** Places of a batch: one atomic write to three families. */
+/** Places of a batch. */
 const BATCH_PLACES = 1000;
 /** Batches on their way at a time: while one is synced, the next is made. */
 const IN_FLIGHT = 4;
 
 /** Loads the places; says how many entries it wrote. */
 export async function load(
-  db: Database,
   schema: Schema,
   places: readonly Place[],
   onLoaded: (places: number) => void,
@@ -26,7 +24,7 @@ export async function load(
     while (next < places.length) {
       const part = places.slice(next, next += BATCH_PLACES);
       const [placed, counted] = await Promise.all([
-        loadPlaces(db, schema, part),
+        loadPlaces(schema, part),
         countPlaces(schema, part),
       ]);
       entries += placed + counted;
@@ -37,39 +35,37 @@ export async function load(
   return entries + await indexCountries(schema);
 }
 
-/** A place and all that leads to it become visible, and durable, together. */
-async function loadPlaces(
-  db: Database,
-  schema: Schema,
-  places: readonly Place[],
-): Promise<number> {
-  const { byCountry, byPopulation, names, terms } = schema;
-  const batch = db.batch();
+/** One batch per family, each atomic, written at the same time by the workers of the families. */
+async function loadPlaces(schema: Schema, places: readonly Place[]): Promise<number> {
+  const { byCountry, byPopulation } = schema;
+  const cities = schema.cities.batch();
+  const names = schema.names.batch();
+  const index = schema.index.batch();
   for (const place of places) {
     const { cityId: id, name, country, population, featureCode } = place;
     const searched = normalise(name);
     const label = `${name}, ${country}`;
-    batch
+    cities
       .set(schema.places, id, place)
       .set(byCountry, [country, population, id], name)
-      .set(byPopulation, [population, id], label)
-      .set(names, [searched, id], label)
-      .set(terms, ["name", searched, "cities", "places", `${id}`], label)
-      .set(terms, ["feature", featureCode, "cities", "places", `${id}`], label);
+      .set(byPopulation, [population, id], label);
+    names.set(schema.byName, [searched, id], label);
+    index
+      .set(schema.terms, ["name", searched, "cities", "places", `${id}`], label)
+      .set(schema.terms, ["feature", featureCode, "cities", "places", `${id}`], label);
   }
-  const { size } = batch;
-  await batch.commit();
-  return size;
+  await Promise.all([cities.commit(), names.commit(), index.commit()]);
+  return cities.size + names.size + index.size;
 }
 
-/** Adds the places to the totals of their countries. Run again if another batch was faster. */
+/** Adds the places to the totals of their countries: read and write, so a transaction. */
 async function countPlaces(schema: Schema, places: readonly Place[]): Promise<number> {
   const { countries, totals } = schema;
   const byCountry = Map.groupBy(places, ({ country }) => country);
   await countries.transaction((tx) => {
     const table = tx.table(totals);
     for (const [country, its] of byCountry) {
-      table.set(country, its.reduce(addPlace, table.get(country)));
+      table.set(country, its.reduce<Totals | undefined>(addPlace, table.get(country))!);
     }
   });
   return byCountry.size;

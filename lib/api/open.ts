@@ -8,7 +8,8 @@ import { LIFE_BEGUN, lifeOf, recoveriesLeft } from "../engine/life.ts";
 import { allocateSharedMemory, type SharedMemory, ThreadMemory } from "../engine/thread_memory.ts";
 import { ManifoldError } from "../errors.ts";
 import { GroupCommit } from "../log/group_commit.ts";
-import { logPathOf, readLogHeader } from "../log/log_file.ts";
+import { logPathOf, LogReader, readLogHeader } from "../log/log_file.ts";
+import { scanLog } from "../log/recovery_scan.ts";
 import { INCARNATION, LIFE, NEXT_FAMILY_ID } from "../memory/control.ts";
 import { databaseState, FAILED, failure } from "../memory/database_state.ts";
 import { FAMILY_LIVE } from "../memory/family_slots.ts";
@@ -93,6 +94,7 @@ export async function open(path: string | URL, options?: OpenOptions): Promise<D
         `${place} was not closed cleanly and has to be recovered first; open it once without readOnly`,
       );
     }
+    if (meta.clean) checkNothingFollows(place, meta, checksum);
     if (!checked.readOnly) log = claimLog(place, meta, checksum);
     return await start(place, file, meta, directory, checked, checksum, undefined, log);
   } catch (error) {
@@ -248,6 +250,38 @@ function claimLog(path: string, meta: Meta, checksum: Checksum): File | undefine
   } catch (error) {
     log.close();
     throw error;
+  }
+}
+
+/**
+ * A clean meta page beside a log that was begun after it, and has records: the newer meta page, which said
+ * that the log counts, cannot be read. Without records the newer one was never finished, and nothing is lost.
+ */
+function checkNothingFollows(path: string, meta: Meta, checksum: Checksum): void {
+  const logPath = logPathOf(path);
+  if (runtime.kind(logPath) !== "file") return;
+  const log = runtime.openFile(logPath, { write: false, create: false, noFollow: true });
+  try {
+    let header;
+    try {
+      header = readLogHeader(log, checksum);
+    } catch (error) {
+      // The header of a log that is about to be begun anew may be torn.
+      if (error instanceof ManifoldError && error.code !== "io") return;
+      throw error;
+    }
+    const { uuid, salt, capacity, generation } = header;
+    const follows = generation >= meta.generation && uuid.every((byte, i) => byte === meta.uuid[i]);
+    if (!follows) return;
+    const options = { path: logPath, salt, checksum, generation: Infinity };
+    if (scanLog(new LogReader(log, capacity), 0, options).records === 0) return;
+    throw new ManifoldError(
+      "corrupt",
+      `${path}: the log ${logPath} has commits that came after meta page ${meta.generation}, the ` +
+        "newest that can be read; the one after it is damaged. Restore a backup",
+    );
+  } finally {
+    log.close();
   }
 }
 

@@ -115,11 +115,16 @@ export class Table<K, V> extends TableReader<K, V> {
    * ```
    */
   async set(key: K, value: V, options?: WriteOptions): Promise<void> {
-    await this.#write(
-      options,
-      "set",
-      (writer, id) => writer.set(id, this.#target, key, value),
-    );
+    const target = this.#target;
+    const id = target.id();
+    const encode = (writer: OperationsWriter, address: number): void =>
+      writer.set(address, target, key, value);
+    try {
+      await target.send(options, "set", id, encode);
+    } catch (error) {
+      target.checkOutdated(id, error);
+      await target.send(options, "set", undefined, encode);
+    }
   }
 
   /**
@@ -223,7 +228,7 @@ export class Table<K, V> extends TableReader<K, V> {
     );
   }
 
-  /** One operation of its own. */
+  /** One operation of its own; `set`, which is called most, does the same without a promise more. */
   async #write(
     options: WriteOptions | undefined,
     name: string,
@@ -234,10 +239,9 @@ export class Table<K, V> extends TableReader<K, V> {
     try {
       return await target.send(options, name, id, encode);
     } catch (error) {
-      if (id === undefined || !isTableGone(error)) throw error;
+      target.checkOutdated(id, error);
+      return await target.send(options, name, undefined, encode);
     }
-    target.forget();
-    return await target.send(options, name, undefined, encode);
   }
 }
 
@@ -274,7 +278,9 @@ class Target<K, V> implements TableTarget<K, V> {
     return this.#id ??= this.#find();
   }
 
-  forget(): void {
+  /** Throws the error of a request, unless only the id in it was outdated: then the name will do. */
+  checkOutdated(id: number | undefined, error: unknown): void {
+    if (id === undefined || !isTableGone(error)) throw error;
     this.#id = undefined;
   }
 

@@ -14,7 +14,7 @@ import type { Codec } from "./codec.ts";
 import { describe } from "./codecs/describe.ts";
 import { EntryIterator } from "./entry_iterator.ts";
 import { walkTable } from "./long_walk.ts";
-import { encodeRange, EVERYTHING, type Range } from "./range.ts";
+import { encodeRange, type Range } from "./range.ts";
 import { RawEntries } from "./raw_entries.ts";
 import { type RawEntry, RawTable } from "./raw_reads.ts";
 import { scanEntries } from "./raw_scan.ts";

@@ -9,6 +9,7 @@
 
 import { ManifoldError } from "../errors.ts";
 import type { FamilyState } from "../memory/family_slots.ts";
+import { decodeText } from "../memory/utf8.ts";
 import { Cursor } from "../tree/cursor.ts";
 import { find, Hit } from "../tree/find.ts";
 import type { PageReader } from "../tree/pager.ts";
@@ -48,7 +49,7 @@ export function decodeTableEntry(bytes: Uint8Array): TableEntry {
   root.count = view.getUint32(24, true) + view.getUint32(28, true) * 2 ** 32;
   return {
     id: view.getUint32(0, true),
-    codecs: new TextDecoder().decode(bytes.slice(FIXED_BYTES)),
+    codecs: decodeText(bytes.slice(FIXED_BYTES)),
     root,
   };
 }
@@ -89,7 +90,7 @@ export function listTables(
     const key = cursor.keyOffset(cursor.slot);
     const value = cursor.valueOffset(cursor.slot);
     tables.push({
-      name: new TextDecoder().decode(u8.slice(key, key + cursor.keyLength(cursor.slot))),
+      name: decodeText(u8.slice(key, key + cursor.keyLength(cursor.slot))),
       entry: decodeTableEntry(u8.slice(value, value + cursor.valueLength(cursor.slot))),
     });
   }

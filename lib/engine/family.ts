@@ -22,6 +22,7 @@ import {
   newFamilyState,
 } from "../memory/family_slots.ts";
 import type { Pins } from "../memory/pins.ts";
+import { decodeText } from "../memory/utf8.ts";
 import type { Extents } from "../storage/extents.ts";
 import {
   overflowPages,
@@ -471,14 +472,21 @@ export class FamilyEngine {
 
   /**
    * Hands the state over that the checkpoint in progress pins, if it pins one and has not got it. May
-   * be called whenever no operation is in the middle. Says whether it did.
+   * be called whenever no operation is in the middle. Says whether it did, or had to refuse: what cannot
+   * be written, for want of room perhaps, makes the checkpoint fail and nothing else.
    */
   handOver(checkpoint: number): boolean {
     const { slots } = this.#parts;
     const version = slots.checkpointVersion(this.slot);
     if (version < 0 || slots.handedOver(this.slot) === checkpoint) return false;
     if (version !== this.#handed.version || this.#handed.imageBytes === 0) {
-      this.#handed = this.#entryOf(version);
+      try {
+        this.#handed = this.#entryOf(version);
+      } catch (error) {
+        if (!(error instanceof ManifoldError) || error.code === "failed") throw error;
+        slots.refuseHandOver(this.slot, checkpoint, error.code);
+        return true;
+      }
     }
     slots.handOver(this.slot, checkpoint, this.#handed);
     return true;
@@ -522,9 +530,18 @@ export class FamilyEngine {
       pages = needed;
       this.pager.takeRun(pages, version, entry.image);
     }
-    if (last.imageBytes > 0) {
-      const lastPages = overflowPages(last.imageBytes, pageSize);
-      absent.push(last.image[0], lastPages);
+    const lastPages = last.imageBytes > 0 ? overflowPages(last.imageBytes, pageSize) : 0;
+    if (lastPages > 0) absent.push(last.image[0], lastPages);
+    const image = this.#allocator.image(absent, entry.image[0], pages);
+    entry.imageBytes = image.length;
+    entry.pages = this.#allocator.imagePages;
+    try {
+      writeOverflow(this.#parts.store, entry.image, 0, this.id, 0, image);
+    } catch (error) {
+      this.#allocator.giveBack(entry.image[0], pages);
+      throw error;
+    }
+    if (lastPages > 0) {
       this.pager.retired.retire(
         last.image[0],
         lastPages,
@@ -533,10 +550,6 @@ export class FamilyEngine {
         this.#parts.epochs.tag(),
       );
     }
-    const image = this.#allocator.image(absent, entry.image[0], pages);
-    entry.imageBytes = image.length;
-    entry.pages = this.#allocator.used;
-    writeOverflow(this.#parts.store, entry.image, 0, this.id, 0, image);
   }
 
   /** The worker ends. */
@@ -546,5 +559,5 @@ export class FamilyEngine {
 }
 
 function text(bytes: Uint8Array): string {
-  return new TextDecoder().decode(bytes);
+  return decodeText(bytes);
 }

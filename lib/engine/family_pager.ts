@@ -70,10 +70,10 @@ export class FamilyPager implements PageWriter, Reclaiming {
   #versionLow = 0;
   #versionHigh = 0;
   #incarnation: number;
-  /** Fresh runs of the group: page, pages, page, … Some may have gone back already. */
-  #fresh: number[] = [];
+  /** Fresh runs of the group: how many pages, by the first. */
+  #fresh = new Map<number, number>();
   /** The same of the group before. */
-  #lastFresh: number[] = [];
+  #lastFresh = new Map<number, number>();
 
   constructor(parts: FamilyPagerParts) {
     this.#parts = parts;
@@ -94,27 +94,24 @@ export class FamilyPager implements PageWriter, Reclaiming {
   published(): void {
     this.retired.published(this.#version, this.#parts.epochs.tag());
     this.#lastFresh = this.#fresh;
-    this.#fresh = [];
+    this.#fresh = new Map();
   }
 
   /** Drops everything that the group has made. */
   discard(): void {
     const { allocator } = this.#parts;
-    for (let i = 0; i < this.#fresh.length; i += 2) {
-      for (let page = this.#fresh[i], end = page + this.#fresh[i + 1]; page < end; page++) {
-        if (!allocator.isUsed(page)) continue;
-        this.unlink(page);
-        allocator.giveBack(page, 1);
-      }
+    for (const [page, pages] of this.#fresh) {
+      for (let i = 0; i < pages; i++) this.unlink(page + i);
+      allocator.giveBack(page, pages);
     }
-    this.#fresh = [];
+    this.#fresh.clear();
     this.retired.discard();
     this.#incarnation = newIncarnation(this.#parts.control);
   }
 
   /** Fresh runs of the group in the making, or of the one before: (page, pages)*. */
-  freshRuns(last: boolean): readonly number[] {
-    return last ? this.#lastFresh : this.#fresh;
+  freshRuns(last: boolean): number[] {
+    return [...(last ? this.#lastFresh : this.#fresh)].flat();
   }
 
   load(words: Uint32Array, index: number, cold?: boolean): number {
@@ -268,6 +265,8 @@ export class FamilyPager implements PageWriter, Reclaiming {
       words[index + 3] === this.#incarnation
     ) {
       for (let i = 0; i < pages; i++) this.unlink(page + i);
+      // Forgotten at once: the next to take these pages may be no part of the group.
+      this.#fresh.delete(page);
       this.#parts.allocator.giveBack(page, pages);
     } else {
       this.retired.add(page, pages, words[index + 1] + words[index + 2] * 2 ** 32);
@@ -276,7 +275,7 @@ export class FamilyPager implements PageWriter, Reclaiming {
 
   #newRun(pages: number, words: Uint32Array, index: number): void {
     const page = this.#parts.allocator.takeRun(pages);
-    this.#fresh.push(page, pages);
+    this.#fresh.set(page, pages);
     words[index] = page;
     words[index + 1] = this.#versionLow;
     words[index + 2] = this.#versionHigh;

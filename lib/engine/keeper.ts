@@ -25,7 +25,7 @@ import {
   type FamilyEntry,
   newFamilyEntry,
 } from "../memory/family_slots.ts";
-import { FRAME_CLEAN, FRAME_DIRTY } from "../memory/frames.ts";
+import { FRAME_DIRTY } from "../memory/frames.ts";
 import { beginCheckpoint, endCheckpoint, setDurableGeneration } from "../memory/keeper_state.ts";
 import { SpinLock } from "../memory/spin_lock.ts";
 import { type DirectoryFamily, encodeDirectory } from "../storage/directory.ts";
@@ -58,6 +58,8 @@ export interface CheckpointInProgress {
   readonly recoverFrom: number;
   readonly logEnd: number;
   readonly ghosts: readonly number[];
+  /** Whether it contains what no record of the log has: a transaction that bypasses it. */
+  readonly beyondLog: boolean;
   readonly epoch: number;
 }
 
@@ -112,6 +114,7 @@ export class Keeper {
     const number = beginCheckpoint(control);
     const pinned: Pinned[] = [];
     const ghosts: number[] = [];
+    let beyondLog = false;
     this.#publishLock.acquire(thread);
     try {
       for (const slot of slots.used()) {
@@ -122,6 +125,7 @@ export class Keeper {
         }
         const privateVersion = slots.privateVersion(slot);
         const version = privateVersion >= 0 ? privateVersion : slots.version(slot);
+        if (privateVersion >= 0) beyondLog = true;
         if (version === 0) continue; // its creation is not published yet
         slots.setCheckpointVersion(slot, version);
         pinned.push({
@@ -136,6 +140,7 @@ export class Keeper {
         number,
         pinned,
         ghosts,
+        beyondLog,
         recoverFrom: this.#commit.recoverFrom(),
         logEnd: this.#commit.tail,
         epoch: epochs.tag(),
@@ -145,17 +150,33 @@ export class Keeper {
     }
   }
 
-  /** Whether every family that has changed was handed over. */
+  /**
+   * Whether every family that has changed was handed over.
+   *
+   * @throws {ManifoldError} when a worker could not write what it has to hand over.
+   */
   isHandedOver(checkpoint: CheckpointInProgress): boolean {
-    const { slots } = this.#memory;
-    return checkpoint.pinned.every(({ slot, changed }) =>
-      !changed || slots.handedOver(slot) === checkpoint.number
-    );
+    const { slots, file } = this.#memory;
+    let all = true;
+    for (const { slot, name, changed } of checkpoint.pinned) {
+      if (!changed) continue;
+      if (slots.handedOver(slot) !== checkpoint.number) {
+        all = false;
+        continue;
+      }
+      const code = slots.handOverFailure(slot);
+      if (code === undefined) continue;
+      throw new ManifoldError(
+        code,
+        `${file.path}: the worker of column family "${name}" could not write its part of the checkpoint`,
+      );
+    }
+    return all;
   }
 
   /** First half: dirty pages, durable. Then the log is to be synced through `logEnd`. */
   writePages(checkpoint: CheckpointInProgress): void {
-    const { frames, arena, file, extents } = this.#memory;
+    const { frames, arena, file } = this.#memory;
     const versions = new Map(checkpoint.pinned.map((one) => [one.id, one.version]));
     const dirty: DirtyFrame[] = [];
     for (let frame = 0; frame < frames.count; frame++) {
@@ -168,9 +189,6 @@ export class Keeper {
       const birth = u32[at + WORD_BIRTH_LOW] + u32[at + WORD_BIRTH_HIGH] * 2 ** 32;
       return birth <= (versions.get(u32[at + WORD_FAMILY]) ?? -1);
     });
-    // So that a file that was cut off can be told from one whose last pages were never needed.
-    const bytes = extents.filePages * arena.pageSize;
-    if (file.size() < bytes) file.truncate(bytes);
     this.#sync(file);
   }
 
@@ -197,6 +215,9 @@ export class Keeper {
       const padded = new Uint8Array(pages * arena.pageSize);
       padded.set(directory);
       file.write(start * arena.pageSize, padded);
+      // As long as the directory says, which counts extents that were taken since the pages were
+      // written: so a file that was cut off can be told from one whose last pages are not needed yet.
+      extents.extendFile(file, arena.pageSize);
     } catch (error) {
       extents.free((extent) => extent.start === start);
       throw error;
@@ -212,6 +233,7 @@ export class Keeper {
       directoryBytes: directory.length,
       directoryChecksum: checksum.of(directory),
     });
+    if (checkpoint.beyondLog) this.#writeMetaAgain();
     checkpoint.pinned.forEach(({ slot, id }, i) => {
       if (slots.id(slot) !== id) return;
       // First the new durable version, then the end of the pin: there is always one of them.
@@ -254,11 +276,11 @@ export class Keeper {
       const id = slots.id(slot);
       if (this.#ghosts.some((ghost) => ghost.slot === slot)) continue;
       if (pins.versionsOf(id).length > 0) continue;
-      for (let frame = 0; frame < frames.count; frame++) {
-        const kind = frames.kind(frame);
-        if ((kind === FRAME_CLEAN || kind === FRAME_DIRTY) && frames.familyOf(frame) === slot) {
-          frames.unlink(frames.pageOf(frame));
-        }
+      epochs.enter();
+      try {
+        for (let frame = 0; frame < frames.count; frame++) frames.unlinkFrame(frame, slot);
+      } finally {
+        epochs.leave();
       }
       this.#ghosts.push({ slot, id, epoch: epochs.tag() });
     }
@@ -303,6 +325,23 @@ export class Keeper {
     this.#sync(file);
     this.meta = meta;
     setDurableGeneration(control, meta.generation);
+  }
+
+  /**
+   * Says in the other meta page, too, what the newest says: falling back to the one before would lose
+   * a transaction that the log cannot give back, and no record would tell.
+   */
+  #writeMetaAgain(): void {
+    try {
+      this.#writeMeta({ ...this.meta, generation: this.meta.generation + 1 });
+    } catch (cause) {
+      // The checkpoint is durable: it cannot be taken back as one that failed.
+      throw new ManifoldError(
+        "failed",
+        `${this.#memory.file.path}: the second meta page could not be written`,
+        { cause },
+      );
+    }
   }
 
   #sync(file: File): void {

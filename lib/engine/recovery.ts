@@ -10,7 +10,7 @@
  */
 
 import { ManifoldError } from "../errors.ts";
-import { type LogReader } from "../log/log_file.ts";
+import type { LogReader } from "../log/log_file.ts";
 import { alignRecord, recordParts } from "../log/record.ts";
 import { type LogScan, readRecord, scanLog, type ScanOptions } from "../log/recovery_scan.ts";
 import { NEXT_FAMILY_ID, PUBLISH_LOCK } from "../memory/control.ts";

@@ -113,7 +113,7 @@ export class RetiredPages {
       }
     }
     for (const [pin, runs] of this.#held) {
-      if (pins.includes(pin)) continue;
+      if (pins[lowerBound(pins, pin)] === pin) continue;
       this.#held.delete(pin);
       settle(runs);
     }
@@ -155,10 +155,20 @@ export class RetiredPages {
   }
 }
 
-/** The smallest pin in [birth, retired), or -1. */
+/** The smallest of the ascending `pins` in [birth, retired), or -1. */
 function firstPin(pins: readonly number[], birth: number, retired: number): number {
-  for (const pin of pins) {
-    if (pin >= birth) return pin < retired ? pin : -1;
+  const first = lowerBound(pins, birth);
+  return first < pins.length && pins[first] < retired ? pins[first] : -1;
+}
+
+/** Index of the first of the ascending `pins` that is not before `version`. */
+function lowerBound(pins: readonly number[], version: number): number {
+  let low = 0;
+  let high = pins.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (pins[middle] < version) low = middle + 1;
+    else high = middle;
   }
-  return -1;
+  return low;
 }

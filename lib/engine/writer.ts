@@ -260,9 +260,7 @@ export class Writer {
         this.#answer(request, 0);
         return;
       case REQUEST_CREATE:
-        this.#begin(family, request).becomes = FAMILY_LIVE;
-        this.#group!.staysAs = FAMILY_FREE;
-        this.#lifecycle(OP_CREATE_FAMILY, request);
+        this.#create(family, request);
         return;
       case REQUEST_DROP:
         this.#begin(family, request).becomes = FAMILY_GHOST;
@@ -293,6 +291,23 @@ export class Writer {
       const status = ERROR_CODES.indexOf(error.code) + 1;
       group.answers.push({ request, status, detail: error.detail, result: 0 });
     }
+  }
+
+  /** The second request to make a family, which the host sends when the first may have died, does nothing. */
+  #create(family: Family, request: Request): void {
+    if (this.#parts.slots.state(family.engine.slot) === FAMILY_LIVE) {
+      this.#answer(request, 0);
+      return;
+    }
+    const second = this.#group !== undefined;
+    const group = this.#begin(family, request);
+    if (second) {
+      group.answers.push({ request, status: 0, detail: 0, result: 0 });
+      return;
+    }
+    group.becomes = FAMILY_LIVE;
+    group.staysAs = FAMILY_FREE;
+    this.#lifecycle(OP_CREATE_FAMILY, request);
   }
 
   #lifecycle(kind: number, request: Request): void {

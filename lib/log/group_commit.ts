@@ -28,12 +28,7 @@ import {
 } from "../memory/control.ts";
 import { SpinLock } from "../memory/spin_lock.ts";
 import { bumpAndWake } from "../memory/waiting.ts";
-import {
-  unpublishedIndex,
-  WORKER_RUNNING,
-  workerState,
-  writingIndex,
-} from "../memory/worker_table.ts";
+import { unpublishedIndex, writingIndex } from "../memory/worker_table.ts";
 import type { File } from "../storage/file.ts";
 import { LOG_HEADER_BYTES } from "./log_file.ts";
 import { alignRecord } from "./record.ts";
@@ -155,7 +150,15 @@ export class GroupCommit {
     this.#locked(() => {
       this.#f64[writingIndex(worker)] = -1;
     });
-    Atomics.notify(this.#control.words, LOG_DURABLE);
+    bumpAndWake(this.#control.words, LOG_DURABLE);
+  }
+
+  /**
+   * Whether everything before `end` is in the file: a record is of no use to a recovery that meets a
+   * gap before it.
+   */
+  isWritten(end: number): boolean {
+    return this.#locked(() => this.#writtenUpTo() >= end);
   }
 
   /**
@@ -245,26 +248,26 @@ export class GroupCommit {
     const upTo = this.#locked(() => this.#writtenUpTo());
     try {
       file.sync();
-      this.#locked(() => {
-        this.#f64[DURABLE] = upTo;
-      });
     } catch (cause) {
+      // The lead is never given up: a later sync could succeed without what this one has lost.
       throw new ManifoldError(
         "failed",
         `${file.path} could not be synced: whether the commits in flight are durable is unknown`,
         { cause },
       );
-    } finally {
-      Atomics.store(this.#control.words, LOG_LEADER, 0);
-      // All are woken, so that one whose record came too late for this sync leads the next.
-      bumpAndWake(this.#control.words, LOG_DURABLE);
     }
+    this.#locked(() => {
+      this.#f64[DURABLE] = upTo;
+    });
+    Atomics.store(this.#control.words, LOG_LEADER, 0);
+    // All are woken, so that one whose record came too late for this sync leads the next.
+    bumpAndWake(this.#control.words, LOG_DURABLE);
   }
 
+  /** The place of a worker that ended in the middle of writing stays a gap. */
   #writtenUpTo(): number {
     let upTo = this.#f64[TAIL];
     for (let worker = 0; worker < WORKERS_MAX; worker++) {
-      if (workerState(this.#control, worker) !== WORKER_RUNNING) continue;
       const at = this.#f64[writingIndex(worker)];
       if (at >= 0 && at < upTo) upTo = at;
     }

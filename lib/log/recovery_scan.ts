@@ -16,6 +16,7 @@ import {
   OperationReader,
 } from "../engine/operations.ts";
 import { ManifoldError } from "../errors.ts";
+import { decodeText } from "../memory/utf8.ts";
 import type { Checksum } from "../storage/checksum.ts";
 import type { LogReader } from "./log_file.ts";
 import {
@@ -136,7 +137,7 @@ function noteParts(
     reader.begin(operationMemory(copy), 0, copy.length);
     while (reader.next()) {
       if (reader.kind === OP_CREATE_FAMILY) {
-        family.name = new TextDecoder().decode(reader.value());
+        family.name = decodeText(reader.value());
       } else if (reader.kind === OP_DROP_FAMILY) {
         family.dropped = true;
       }

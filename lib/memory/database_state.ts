@@ -6,7 +6,7 @@
  * @module
  */
 
-import { ERROR_CODES, type ErrorCode, ManifoldError } from "../errors.ts";
+import { ERROR_CODES, ManifoldError } from "../errors.ts";
 import {
   type Control,
   DATABASE_STATE,

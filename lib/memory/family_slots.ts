@@ -24,7 +24,8 @@
  *
  * A block or entry: version (low, high), reference of the catalog's root (4 words), height of the
  * catalog, tables, next table id; an entry also: reference of the allocator image (4 words), its
- * bytes, pages of the family.
+ * bytes, pages of the family; the entry handed over then the number of the error code if the worker could
+ * not make it.
  *
  * Invariants: a published block is written before its number; eight publications pass before it is
  * written again, and a reader checks after reading that they have not, all by atomic operations.
@@ -33,9 +34,10 @@
  * @module
  */
 
-import { ManifoldError } from "../errors.ts";
+import { ERROR_CODES, type ErrorCode, ManifoldError } from "../errors.ts";
 import { type Control, FAMILY_CHANGES, FAMILY_LOCK, NEXT_FAMILY_ID } from "./control.ts";
 import { SpinLock } from "./spin_lock.ts";
+import { decodeText } from "./utf8.ts";
 
 /** Families that one file can hold at once. */
 export const FAMILIES_MAX = 8192;
@@ -56,6 +58,7 @@ const CHECKPOINT_I64 = 5;
 const PRIVATE_I64 = 6;
 const DURABLE_ENTRY = 16;
 const HANDED_ENTRY = 32;
+const HANDED_FAILURE = HANDED_ENTRY + 15;
 const NAME = 48;
 const BLOCKS = 128;
 const BLOCK_WORDS = 16;
@@ -170,7 +173,7 @@ export class FamilySlots {
     const at = slot * SLOT_WORDS;
     const length = Atomics.load(this.#words, at + NAME_LENGTH);
     const start = (at + NAME) * 4;
-    return new TextDecoder().decode(this.#u8.slice(start, start + length));
+    return decodeText(this.#u8.slice(start, start + length));
   }
 
   /** The slot of a family that is live, being made or being dropped; -1 if there is none. */
@@ -316,7 +319,20 @@ export class FamilySlots {
   /** Hands an entry over for a checkpoint. */
   handOver(slot: number, checkpoint: number, entry: FamilyEntry): void {
     this.#writeEntry(slot * SLOT_WORDS + HANDED_ENTRY, entry);
+    Atomics.store(this.#words, slot * SLOT_WORDS + HANDED_FAILURE, 0);
     Atomics.store(this.#words, slot * SLOT_WORDS + HANDED_OVER, checkpoint);
+  }
+
+  /** Says that nothing can be handed over for a checkpoint, which has to fail. */
+  refuseHandOver(slot: number, checkpoint: number, code: ErrorCode): void {
+    const number = ERROR_CODES.indexOf(code) + 1;
+    Atomics.store(this.#words, slot * SLOT_WORDS + HANDED_FAILURE, number);
+    Atomics.store(this.#words, slot * SLOT_WORDS + HANDED_OVER, checkpoint);
+  }
+
+  /** Why nothing was handed over; undefined if something was. */
+  handOverFailure(slot: number): ErrorCode | undefined {
+    return ERROR_CODES[Atomics.load(this.#words, slot * SLOT_WORDS + HANDED_FAILURE) - 1];
   }
 
   readHandedOver(slot: number, entry: FamilyEntry): void {

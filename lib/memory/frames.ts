@@ -170,6 +170,10 @@ export class Frames {
     this.hot[frame] = hot ? 1 : 0;
     this.#slots.addFrames(family, 1);
     Atomics.store(this.#states, frame, FRAME_CLEAN);
+    // Unlinked in between, when it was not to be had yet: then it is of no use to anyone.
+    if (Atomics.load(this.table, page) !== frame + 1 && this.#own(frame, FRAME_CLEAN)) {
+      this.#toLimbo(frame);
+    }
     return frame;
   }
 
@@ -215,6 +219,21 @@ export class Frames {
     return frame;
   }
 
+  /**
+   * Sends a frame to limbo if it holds a page of `family`, and no other frame, even if that page has
+   * gone elsewhere. Inside an epoch, which keeps the frame from being filled with something else.
+   */
+  unlinkFrame(frame: number, family: number): void {
+    for (;;) {
+      const state = Atomics.load(this.#states, frame);
+      const kind = state & KIND_MASK;
+      if (kind !== FRAME_CLEAN && kind !== FRAME_DIRTY) return;
+      if (Atomics.load(this.#families, frame) !== family) return;
+      if (this.#own(frame, state)) break;
+    }
+    this.#toLimbo(frame);
+  }
+
   /** Releases what a thread, known to be dead, owned. */
   releaseOf(thread: number): void {
     const owned = FRAME_OWNED | (thread << KIND_BITS);
@@ -253,9 +272,9 @@ export class Frames {
   }
 
   #takeFromLimbo(horizon: number): number {
-    const limbo = this.#limbo;
-    while (this.#limboHead < limbo.length) {
-      const frame = limbo[this.#limboHead];
+    // Not held in a variable: dropping the head replaces the list now and then.
+    while (this.#limboHead < this.#limbo.length) {
+      const frame = this.#limbo[this.#limboHead];
       const state = Atomics.load(this.#states, frame);
       if ((state & KIND_MASK) === FRAME_LIMBO) {
         if (!limboPassed(state, horizon)) return -1;

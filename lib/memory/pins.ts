@@ -92,10 +92,15 @@ export class Pins {
     const used = Atomics.load(words, PINS_USED);
     for (let slot = 0, at = PINS; slot < used; slot++, at += PIN_WORDS) {
       if (Atomics.load(words, at) === 0 || Atomics.load(words, at + 1) !== family) continue;
-      const version = (Atomics.load(words, at + 2) >>> 0) + Atomics.load(words, at + 3) * 2 ** 32;
-      if (!versions.includes(version)) versions.push(version);
+      versions.push((Atomics.load(words, at + 2) >>> 0) + Atomics.load(words, at + 3) * 2 ** 32);
     }
-    return versions.sort((a, b) => a - b);
+    versions.sort((a, b) => a - b);
+    let kept = 0;
+    for (const version of versions) {
+      if (kept === 0 || versions[kept - 1] !== version) versions[kept++] = version;
+    }
+    versions.length = kept;
+    return versions;
   }
 
   /** Pins held now, by thread slot (for statistics). */

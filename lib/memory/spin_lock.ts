@@ -10,6 +10,7 @@
 import { pauseBriefly, sleepWhile } from "./waiting.ts";
 
 const SPINS_MAX = 2000;
+const SLEEPS_MAX = 5;
 
 export class SpinLock {
   readonly #words: Int32Array;
@@ -21,8 +22,17 @@ export class SpinLock {
   }
 
   acquire(thread: number): void {
+    while (!this.tryAcquire(thread));
+  }
+
+  /**
+   * Gives up after some milliseconds: for a thread that must not wait for a dead one, because it is
+   * the one that would find out about the death.
+   */
+  tryAcquire(thread: number): boolean {
     for (let spins = 0;; spins++) {
-      if (Atomics.compareExchange(this.#words, this.#index, 0, thread + 1) === 0) return;
+      if (Atomics.compareExchange(this.#words, this.#index, 0, thread + 1) === 0) return true;
+      if (spins === SPINS_MAX + SLEEPS_MAX) return false;
       if (spins < SPINS_MAX) {
         pauseBriefly();
       } else {

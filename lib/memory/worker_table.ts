@@ -3,6 +3,7 @@
  * log's lock, where its record in the making begins (group_commit.ts).
  *
  * Invariant: a worker moves from idle to wanted to running (to drained) to ended; only the host starts one.
+ * When the database closes, one that is idle moves to drained, and nobody can want it any more.
  *
  * @module
  */
@@ -46,7 +47,19 @@ export function wantWorker(control: Control, worker: number): void {
   }
 }
 
-/** Whether no worker will append to the log any more. */
+/** The database is closing: a worker that nobody has wanted yet will never be started. */
+export function retireIdleWorkers(control: Control): void {
+  for (let worker = 0; worker < WORKERS_MAX; worker++) {
+    Atomics.compareExchange(
+      control.words,
+      line(worker) + STATE,
+      WORKER_IDLE,
+      WORKER_DRAINED,
+    );
+  }
+}
+
+/** Whether no worker will append to the log any more, given that no idle one is left. */
 export function allDrained(control: Control): boolean {
   for (let worker = 0; worker < WORKERS_MAX; worker++) {
     const state = workerState(control, worker);

@@ -91,7 +91,8 @@ export class WriteRing {
   }
 
   /**
-   * Appends an entry; false if there is no room. `payload` is copied. The caller wakes the worker.
+   * Appends an entry; false if there is no room, or if a thread that may have died is just making
+   * some: try again later. `payload` is copied. The caller wakes the worker.
    */
   push(header: EntryHeader, payload: Uint8Array): boolean {
     const at = this.#reserve(header.thread, ENTRY_HEADER_BYTES + payload.length);
@@ -115,7 +116,7 @@ export class WriteRing {
   #reserve(thread: number, bytes: number): number {
     const words = this.words;
     const size = (bytes + ALIGNMENT - 1) & ~(ALIGNMENT - 1);
-    this.#lock.acquire(thread);
+    if (!this.#lock.tryAcquire(thread)) return -1;
     try {
       const head = Atomics.load(words, HEAD);
       let tail = Atomics.load(words, TAIL);
@@ -180,11 +181,14 @@ export class WriteRing {
     return (Atomics.load(this.words, TAIL) - Atomics.load(this.words, HEAD)) >>> 0;
   }
 
-  /** Makes void what a thread, known to be dead, has reserved and will never finish. */
-  releaseOf(dead: number, thread: number): void {
+  /**
+   * Makes void what a thread, known to be dead, has reserved and will never finish. False if another
+   * thread, which may be dead too, holds the ring: to be called again.
+   */
+  releaseOf(dead: number, thread: number): boolean {
     const words = this.words;
     this.#lock.releaseOf(dead);
-    this.#lock.acquire(thread);
+    if (!this.#lock.tryAcquire(thread)) return false;
     try {
       let cursor = Atomics.load(words, HEAD);
       const tail = Atomics.load(words, TAIL);
@@ -196,6 +200,7 @@ export class WriteRing {
         }
         cursor = (cursor + (state >>> STATE_BITS)) | 0;
       }
+      return true;
     } finally {
       this.#lock.release();
     }

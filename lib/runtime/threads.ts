@@ -56,9 +56,10 @@ export interface HostThreads {
   readonly token: HostToken;
   /**
    * `callback` is called for each slot whose thread has died; when it returns the slot is free
-   * again. A thread that leaves in order is not reported.
+   * again. If it returns false, it is called once more with the next look. A thread that leaves in
+   * order is not reported.
    */
-  onGone(callback: (slot: number) => void): void;
+  onGone(callback: (slot: number) => boolean | void): void;
   /** Tells those that have joined that the database is closed, and stops looking after them. */
   close(): void;
 }
@@ -93,7 +94,7 @@ export async function hostThreads(
   words[HOST_NAME + 1] = life.name[1];
   Atomics.store(words, HOST_STATE, OPEN);
 
-  let callback: (slot: number) => void = () => {};
+  let callback: (slot: number) => boolean | void = () => {};
   let looking = false;
 
   async function look(): Promise<void> {
@@ -113,7 +114,7 @@ export async function hostThreads(
       // Meanwhile it may have left, and another may have come: the dead one is the one looked at.
       if (Atomics.load(words, word) !== names[i][0]) continue;
       if (Atomics.load(words, HOST_STATE) !== OPEN) return;
-      callback(taken[i]);
+      if (callback(taken[i]) === false) continue;
       Atomics.store(words, word + 1, 0);
       Atomics.store(words, word, 0);
     }

@@ -17,6 +17,7 @@
 
 import { ManifoldError } from "../errors.ts";
 import { type FamilyEntry, newFamilyEntry } from "../memory/family_slots.ts";
+import { decodeText } from "../memory/utf8.ts";
 import { FieldReader, FieldWriter } from "./bytes.ts";
 import type { Extent } from "./extents.ts";
 
@@ -98,7 +99,7 @@ export function decodeDirectory(bytes: Uint8Array, path: string, firstPage: numb
     input.words(entry.image);
     entry.imageBytes = input.u32();
     entry.pages = input.u32();
-    const name = new TextDecoder().decode(input.raw(input.u32()));
+    const name = decodeText(input.raw(input.u32()));
     input.align(4);
     families.push({ id, name, entry });
   }

@@ -14,6 +14,7 @@
 import { ManifoldError } from "../errors.ts";
 import { type Control, EXTENT_LOCK, EXTENTS_USED, FILE_PAGES } from "../memory/control.ts";
 import { SpinLock } from "../memory/spin_lock.ts";
+import type { File } from "./file.ts";
 
 /** Extents that a file can be cut into. */
 export const EXTENTS_MAX = 65536;
@@ -136,6 +137,20 @@ export class Extents {
         }
       }
       this.#replace(extents, 0, extents.length, joined);
+    } finally {
+      this.#lock.release();
+    }
+  }
+
+  /**
+   * Makes the file as long as its extents reach. Under the lock, although it is a system call: whoever
+   * takes an extent behind the end, and writes there, while the length is being set would lose it.
+   */
+  extendFile(file: File, pageSize: number): void {
+    this.#lock.acquire(this.#thread);
+    try {
+      const bytes = this.filePages * pageSize;
+      if (file.size() < bytes) file.truncate(bytes);
     } finally {
       this.#lock.release();
     }

@@ -118,7 +118,9 @@ export class PageAllocator {
       homeBits[at >>> 5] |= 1 << (at & 31);
     }
     const out = new FieldWriter();
+    this.imagePages = 0;
     for (const [segment, bits] of copies) {
+      for (let i = 0; i < segment.pages; i++) this.imagePages += (bits[i >>> 5] >>> (i & 31)) & 1;
       out.u32(segment.start);
       out.u32(segment.pages);
       out.words(bits);
@@ -145,6 +147,9 @@ export class PageAllocator {
       this.used += used;
     }
   }
+
+  /** Pages in use according to the {@linkcode image} made last. */
+  imagePages = 0;
 
   /** Takes over an extent that the directory says is the family's, if no segment is there yet. */
   adopt(start: number, pages: number): void {

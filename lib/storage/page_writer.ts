@@ -50,7 +50,10 @@ export class PageWriterOut {
           i < dirty.length && frames.length < pagesMax && dirty[i].page === first + frames.length
         ) {
           const { page, frame } = dirty[i];
-          if (!this.#stillDirty(page, frame) || (mayWrite && !mayWrite(frame))) break;
+          // Looked at again after the answer: a page that was given back and made anew within one
+          // group, while we asked, stands in another frame now. From here on the epoch holds it.
+          if (!this.#stillDirty(page, frame)) break;
+          if (mayWrite && !(mayWrite(frame) && this.#stillDirty(page, frame))) break;
           this.#copy(frame, frames.length * pageSize);
           frames.push(frame);
           i++;

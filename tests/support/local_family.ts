@@ -256,9 +256,13 @@ export class LocalFamily {
   }
 
   /** One group with one transaction on one table. */
-  write(table: string, write: (operations: Operations, table: number) => void): number {
+  write(
+    table: string,
+    write: (operations: Operations, table: number) => void,
+    codecs?: string,
+  ): number {
     const operations = new Operations();
-    write(operations, operations.open(table));
+    write(operations, operations.open(table, codecs));
     return this.commit(operations);
   }
 

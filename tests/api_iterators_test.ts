@@ -1,0 +1,198 @@
+/**
+ * Iterators: the version at their creation, seeking forth and back, the language's helpers, and pins
+ * that are taken only when needed and always given back.
+ */
+
+import { bytes, u32 } from "../lib/api/codecs/mod.ts";
+import type { Range } from "../lib/api/range.ts";
+import { Snapshot } from "../lib/api/snapshot.ts";
+import { TableReader } from "../lib/api/table_reader.ts";
+import { Pins } from "../lib/memory/pins.ts";
+import { assert, assertEquals, assertInstanceOf } from "./support/assert.ts";
+import { LocalFamily } from "./support/local_family.ts";
+import { Random } from "./support/random.ts";
+import { test } from "./support/test.ts";
+
+const END = 3000;
+
+function encoded(number: number): Uint8Array {
+  const key = new Uint8Array(4);
+  new DataView(key.buffer).setUint32(0, number);
+  return key;
+}
+
+function put(family: LocalFamily, from: number, to: number, step: number, length: number): void {
+  family.write("t", (operations, table) => {
+    for (let n = from; n < to; n += step) {
+      operations.set(table, encoded(n), new Uint8Array(length).fill(n));
+    }
+  }, "u32\0bytes");
+}
+
+async function make(): Promise<{ family: LocalFamily; table: TableReader<number, Uint8Array> }> {
+  const family = await LocalFamily.create({ cacheBytes: 200 * 4096 });
+  put(family, 0, END, 2, 60);
+  return { family, table: new TableReader("t", u32, bytes, family.source) };
+}
+
+function pins(family: LocalFamily): number {
+  return Pins.count(family.database.reader.control);
+}
+
+function evens(from: number, to: number): number[] {
+  return Array.from({ length: Math.ceil((to - from) / 2) }, (_, i) => from + i * 2);
+}
+
+test("an iterator goes over the version at its creation", async () => {
+  const { family, table } = await make();
+  const iterator = table.entries();
+  const small = table.entries({ gte: 10, limit: 10 });
+  const backwards = table.keys({ reverse: true });
+  const seen: number[] = [];
+  for (const [key, value] of iterator) {
+    seen.push(key);
+    assertEquals(value, new Uint8Array(60).fill(key));
+    if (seen.length % 100 === 0) {
+      put(family, seen.length, END, 7, 90);
+      family.reclaim();
+    }
+  }
+  assertEquals(seen, evens(0, END));
+  assertEquals(small.map(([key]) => key).toArray(), evens(10, 30));
+  assertEquals([...backwards], evens(0, END).reverse());
+  assertEquals(pins(family), 0);
+  assert(table.count() > END / 2);
+});
+
+test("a range that the first batch exhausts takes no pin", async () => {
+  const { family, table } = await make();
+  const iterators = [
+    table.entries({ gte: 1000, limit: 10 }),
+    table.entries({ gte: 2990 }),
+    table.keys({ lt: 20, reverse: true }),
+    table.values({ gte: 5, lt: 6 }),
+    table.keys({ offset: 1495 }),
+  ];
+  assertEquals(pins(family), 0);
+  assertEquals(iterators.map((iterator) => [...iterator].length), [10, 5, 10, 0, 5]);
+});
+
+test("whatever ends an iterator gives its pin back", async () => {
+  const { family, table } = await make();
+  for (const _ of table) break;
+  assertEquals(pins(family), 0);
+  const [first, second] = table.keys();
+  assertEquals([first, second, pins(family)], [0, 2, 0]);
+  assertEquals(table.keys().take(3).toArray(), [0, 2, 4]);
+  assertEquals(table.keys().find((key) => key > 9), 10);
+  assertEquals(table.keys().drop(2).take(1).toArray(), [4]);
+  assertEquals(pins(family), 0);
+  {
+    using iterator = table.keys();
+    iterator.next();
+    assertEquals(pins(family), 1);
+    assertEquals(iterator.return(), { done: true, value: undefined });
+    assertEquals(iterator.next(), { done: true, value: undefined });
+    assertEquals(pins(family), 0);
+  }
+  using _held = table.keys();
+  using _sharing = table.keys();
+  assertEquals(pins(family), 1);
+});
+
+test("it is an iterator of the language", async () => {
+  const { table } = await make();
+  const iterator = table.entries({ limit: 100 });
+  assertInstanceOf(iterator, Iterator);
+  assert(iterator[Symbol.iterator]() === iterator);
+  const names = iterator.filter(([key]) => key % 20 === 0).map(([key]) => `n${key}`);
+  assertEquals(names.toArray(), [
+    "n0",
+    "n20",
+    "n40",
+    "n60",
+    "n80",
+    "n100",
+    "n120",
+    "n140",
+    "n160",
+    "n180",
+  ]);
+  assertEquals(
+    table.keys().reduce((sum, key) => sum + key, 0),
+    evens(0, END).reduce((a, b) => a + b),
+  );
+});
+
+test("an iterator outlives the snapshot that it was begun on", async () => {
+  const { family, table } = await make();
+  const snapshot = new Snapshot(family.source.snapshot());
+  const iterator = snapshot.table(table).keys();
+  assertEquals(pins(family), 1);
+  snapshot.dispose();
+  family.write("t", (operations, alias) => {
+    operations.deleteRange(alias, null, null);
+  }, "u32\0bytes");
+  family.reclaim();
+  assertEquals(pins(family), 1);
+  assertEquals([...iterator], evens(0, END));
+  assertEquals(pins(family), 0);
+});
+
+test("large values are read when they are asked for, of the right version", async () => {
+  const family = await LocalFamily.create();
+  const table = new TableReader("t", u32, bytes, family.source);
+  put(family, 0, 20, 1, 50_000);
+  const iterator = table.entries({ limit: 3 });
+  assertEquals(pins(family), 1, "what is read later must be held");
+  put(family, 0, 20, 1, 70_000);
+  family.reclaim();
+  for (const [key, value] of iterator) assertEquals(value, new Uint8Array(50_000).fill(key));
+  assertEquals(pins(family), 0);
+  assertEquals(table.keys({ limit: 3 }).toArray(), [0, 1, 2]);
+});
+
+test("seeking goes to the first entry at or behind a key, both ways", async () => {
+  const random = Random.fromEnvironment("api iterators");
+  const { family, table } = await make();
+  for (let round = 0; round < 150; round++) {
+    const range: { -readonly [F in keyof Range<number>]: Range<number>[F] } = {};
+    const from = random.int(END);
+    const to = from + random.int(random.pick([60, END]));
+    if (random.chance(0.6)) range.gte = from;
+    if (random.chance(0.6)) range.lt = to;
+    if (random.chance(0.5)) range.reverse = true;
+    if (random.chance(0.3)) range.limit = random.int(random.pick([20, 400]));
+    if (random.chance(0.3)) range.offset = random.int(100);
+    let model = evens(0, END).filter((n) => !(n < range.gte! || n >= range.lt!));
+    if (range.reverse) model.reverse();
+    model = model.slice(range.offset ?? 0).slice(0, range.limit ?? END);
+
+    using iterator = table.keys(range);
+    let at = 0;
+    if (random.chance(0.3)) put(family, random.int(END), END, 50, random.int(100)); // not seen
+    for (let step = 0; step < 20; step++) {
+      if (random.chance(0.4)) {
+        const key = random.int(END + 20);
+        const found = model.findIndex((n) => range.reverse ? n <= key : n >= key);
+        at = found < 0 ? model.length : found;
+        assert(iterator.seek(key) === iterator);
+      }
+      for (let i = random.int(60); i >= 0 && at < model.length; i--) {
+        const said = `${JSON.stringify(range)}, entry ${at}`;
+        assertEquals(iterator.next(), { done: false, value: model[at++] }, said);
+      }
+      if (at === model.length && random.chance(0.3)) {
+        assertEquals(iterator.next().done, true);
+        iterator.seek(0);
+        assertEquals(iterator.next().done, true);
+        break;
+      }
+    }
+    // What was put in is taken out, so that the model stays.
+    family.write("t", (operations, alias) => {
+      for (let n = 1; n < END; n += 2) operations.delete(alias, encoded(n));
+    }, "u32\0bytes");
+  }
+  assertEquals(pins(family), 0);
+});

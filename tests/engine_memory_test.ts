@@ -1,0 +1,692 @@
+/**
+ * Protects the rules by which threads share memory (lib/memory, lib/log/group_commit.ts,
+ * lib/engine/retired_pages.ts). Several views of one shared memory stand for several threads, and
+ * their steps are interleaved by hand, at the places where a race would lose or corrupt data.
+ */
+
+import { Client } from "../lib/api/client.ts";
+import { Host } from "../lib/api/host.ts";
+import { type Reclaiming, RetiredPages } from "../lib/engine/retired_pages.ts";
+import { allocateSharedMemory, ThreadMemory } from "../lib/engine/thread_memory.ts";
+import { GroupCommit, LOG_IS_FULL } from "../lib/log/group_commit.ts";
+import {
+  LOG_DURABLE,
+  LOG_LOCK,
+  PUBLISH_LOCK,
+  THREAD_WORDS,
+  THREADS,
+} from "../lib/memory/control.ts";
+import { Epochs } from "../lib/memory/epochs.ts";
+import {
+  FAMILY_CREATING,
+  FAMILY_LIVE,
+  type FamilyState,
+  newFamilyState,
+} from "../lib/memory/family_slots.ts";
+import { FRAME_DIRTY, FRAME_LIMBO } from "../lib/memory/frames.ts";
+import { Pins } from "../lib/memory/pins.ts";
+import { SpinLock } from "../lib/memory/spin_lock.ts";
+import { isAlive } from "../lib/memory/threads.ts";
+import {
+  setWorkerState,
+  WORKER_ENDED,
+  WORKER_IDLE,
+  WORKER_RUNNING,
+  workerState,
+} from "../lib/memory/worker_table.ts";
+import { ENTRY_REQUEST, type EntryHeader, WriteRing } from "../lib/memory/write_ring.ts";
+import type { HostThreads } from "../lib/runtime/threads.ts";
+import { Checksum } from "../lib/storage/checksum.ts";
+import { PageWriterOut } from "../lib/storage/page_writer.ts";
+import { assert, assertEquals, assertNotEquals, assertThrows } from "./support/assert.ts";
+import { LocalFamily, MemoryFile, Operations } from "./support/local_family.ts";
+import { Random } from "./support/random.ts";
+import { test } from "./support/test.ts";
+
+const FRAMES = 256;
+const PAGE_SIZE = 4096;
+/** The word of a write ring that is its lock. */
+const RING_LOCK = 2;
+
+/** `count` threads on one shared memory, with families in slots 0 and 1. */
+async function threads(count: number): Promise<{ file: MemoryFile; all: ThreadMemory[] }> {
+  const checksum = await Checksum.create();
+  const file = new MemoryFile();
+  const shared = allocateSharedMemory({
+    pageSize: PAGE_SIZE,
+    cacheBytes: FRAMES * PAGE_SIZE,
+    pagesMax: 4096,
+    workers: 2,
+    ringBytes: 4096,
+  });
+  const all = Array.from(
+    { length: count },
+    (_, i) => new ThreadMemory(shared, file, checksum, i),
+  );
+  all[0].slots.take(1, "one", 0, FAMILY_LIVE);
+  all[0].slots.take(2, "two", 1, FAMILY_LIVE);
+  return { file, all };
+}
+
+/** Takes every frame that can be had. */
+function takeAll(memory: ThreadMemory, family = 0): number[] {
+  const taken: number[] = [];
+  for (;;) {
+    const frame = memory.frames.take(family, 3 * FRAMES);
+    if (frame < 0) return taken;
+    taken.push(frame);
+  }
+}
+
+/** Shows a clean page. */
+function show(memory: ThreadMemory, page: number, family = 0): number {
+  const frame = memory.frames.take(family, 3 * FRAMES);
+  assert(frame >= 0);
+  return memory.frames.publishClean(frame, page, family, false);
+}
+
+test("epochs: a frame is not filled anew while a thread may still be reading it", async () => {
+  const { all: [a, b] } = await threads(2);
+  const frame = show(a, 5);
+  b.epochs.enter();
+  assertEquals(b.frames.find(5), frame);
+  assertEquals(a.frames.unlink(5), frame);
+  assertEquals(b.frames.find(5), -1);
+  const others = takeAll(a);
+  assertEquals(others.length, FRAMES - 1);
+  assert(!others.includes(frame));
+  b.epochs.leave();
+  assertEquals(takeAll(a), [frame]);
+});
+
+test("epochs: who comes after the unlinking holds nothing up, and nesting ends with the outermost", async () => {
+  const { all: [a, b] } = await threads(2);
+  b.epochs.enter();
+  b.epochs.enter();
+  show(a, 5);
+  a.frames.unlink(5);
+  b.epochs.leave();
+  assertEquals(takeAll(a).length, FRAMES - 1, "the inner leave does not end the epoch");
+  b.epochs.leave();
+  b.epochs.enter();
+  assertEquals(takeAll(a).length, 1);
+  b.epochs.leave();
+});
+
+test("epochs: they wrap, skip 0, and are compared across the wrap", async () => {
+  const { all: [a, b] } = await threads(2);
+  Atomics.store(a.control.words, 16, -2);
+  b.epochs.enter();
+  const tags = Array.from({ length: 5 }, () => a.epochs.tag());
+  assertEquals(tags, [-2, -1, 1, 2, 3]);
+  for (const tag of tags) assert(!Epochs.passed(tag, a.epochs.horizon()));
+  b.epochs.leave();
+  for (const tag of tags) assert(Epochs.passed(tag, a.epochs.horizon()));
+});
+
+test("frames: an evicted one is not filled anew within the epoch of a reader", async () => {
+  const { all: [a, b] } = await threads(2);
+  for (let page = 1; page <= FRAMES; page++) show(a, page);
+  b.epochs.enter();
+  assertEquals(takeAll(a), [], "all are evicted, none is given out");
+  b.epochs.leave();
+  assertEquals(takeAll(a).length, FRAMES);
+});
+
+test("frames: a page that is unlinked while a reader brings it in leaves no frame behind", async () => {
+  const { all: [a, b] } = await threads(2);
+  const frame = a.frames.take(0, FRAMES);
+  const { slots } = a;
+  const addFrames = slots.addFrames.bind(slots);
+  slots.addFrames = (slot, by) => {
+    // Between the page table and the state of the frame.
+    if (by > 0) assertEquals(b.frames.unlink(7), -1);
+    addFrames(slot, by);
+  };
+  a.frames.publishClean(frame, 7, 0, false);
+  assertEquals(b.frames.find(7), -1);
+  assertEquals(b.frames.census().clean, 0);
+  assertEquals(b.frames.kind(frame), FRAME_LIMBO);
+  assertEquals(slots.frames(0), 0);
+});
+
+test("frames: the frames of a deleted family go without those that took its pages over", async () => {
+  const { all: [a, b] } = await threads(2);
+  const old = show(a, 9, 0);
+  Atomics.store(a.frames.table, 9, 0);
+  const fresh = b.frames.take(1, FRAMES);
+  b.frames.publishDirty(fresh, 9, 1);
+  a.epochs.enter();
+  for (let frame = 0; frame < FRAMES; frame++) a.frames.unlinkFrame(frame, 0);
+  a.epochs.leave();
+  assertEquals(a.frames.kind(old), FRAME_LIMBO);
+  assertEquals(b.frames.find(9), fresh);
+  assertEquals(b.frames.kind(fresh), FRAME_DIRTY);
+});
+
+test("frames: a family keeps its sure share whatever others need", async () => {
+  const { all: [a] } = await threads(1);
+  const share = FRAMES / 4 / 2;
+  for (let page = 1; page <= share; page++) show(a, page, 0);
+  for (let page = share + 1; page <= 4 * FRAMES; page++) {
+    let frame = -1;
+    for (let i = 0; frame < 0 && i < 10; i++) frame = a.frames.take(1, FRAMES);
+    a.frames.publishClean(frame, page, 1, false);
+  }
+  assertEquals(a.slots.frames(0), share);
+  for (let page = 1; page <= share; page++) assert(a.frames.find(page) >= 0, `page ${page}`);
+});
+
+test("pages: one that was made anew while it was to be written is not overwritten", async () => {
+  const { file, all: [a, b] } = await threads(2);
+  const before = a.frames.take(0, FRAMES);
+  a.frames.publishDirty(before, 9, 0);
+  const writer = new PageWriterOut(b.store, b.epochs);
+  let after = -1;
+  const written = writer.write([{ page: 9, frame: before }], () => {
+    // Its worker gives the page back and takes it again, in one group.
+    a.frames.unlink(9);
+    after = a.frames.take(0, FRAMES);
+    a.frames.publishDirty(after, 9, 0);
+    return true;
+  });
+  assertEquals(written, 0);
+  assertEquals(file.size(), 0);
+  assertEquals(a.frames.find(9), after);
+  assertEquals(a.frames.kind(after), FRAME_DIRTY);
+});
+
+/** Stations of retired pages, with a thread of its own that reclaims. */
+class Reclaimer implements Reclaiming {
+  readonly given: number[] = [];
+  readonly retired = new RetiredPages();
+  /** Runs after the first of the two looks. */
+  between: (() => void) | undefined;
+  constructor(readonly memory: ThreadMemory) {}
+
+  #looked<T>(result: T): T {
+    const { between } = this;
+    this.between = undefined;
+    between?.();
+    return result;
+  }
+
+  horizon(): number {
+    return this.#looked(this.memory.epochs.horizon());
+  }
+
+  pins(): number[] {
+    return this.#looked(this.memory.pins.versionsOf(1));
+  }
+
+  unlink(page: number): void {
+    this.memory.frames.unlink(page);
+  }
+
+  tag(): number {
+    return this.memory.epochs.tag();
+  }
+
+  giveBack(page: number): void {
+    this.given.push(page);
+  }
+
+  /** A run of one page, retired by a version that is published now. */
+  retire(page: number, birth: number, version: number): void {
+    this.retired.add(page, 1, birth);
+    this.retired.published(version, this.tag());
+  }
+
+  reclaim(times = 4): void {
+    for (let i = 0; i < times; i++) this.retired.reclaim(this);
+  }
+}
+
+test("pins: a page born at b and retired at r stays while a pin lies in [b, r)", async () => {
+  for (const [pinned, stays] of [[2, false], [3, true], [4, true], [5, false], [6, false]]) {
+    const { all: [a, b] } = await threads(2);
+    b.epochs.enter();
+    const pin = b.pins.take(1, pinned as number);
+    b.epochs.leave();
+    const reclaimer = new Reclaimer(a);
+    reclaimer.retire(7, 3, 5);
+    reclaimer.reclaim();
+    assertEquals(reclaimer.given, stays ? [] : [7], `pin ${pinned}`);
+    b.pins.release(pin);
+    reclaimer.reclaim();
+    assertEquals(reclaimer.given, [7]);
+  }
+});
+
+test("pins: another family's do not count, and one that is shared holds to its last use", async () => {
+  const { all: [a, b] } = await threads(2);
+  b.epochs.enter();
+  b.pins.take(2, 4);
+  const pin = b.pins.take(1, 4);
+  assertEquals(b.pins.take(1, 4), pin);
+  b.epochs.leave();
+  assertEquals(Pins.count(a.control), 2);
+  const reclaimer = new Reclaimer(a);
+  reclaimer.retire(7, 3, 5);
+  b.pins.release(pin);
+  reclaimer.reclaim();
+  assertEquals(reclaimer.given, []);
+  b.pins.release(pin);
+  reclaimer.reclaim();
+  assertEquals(reclaimer.given, [7]);
+});
+
+test("pins: the reclaimer looks at epochs first, so that no pin escapes it", async () => {
+  const { all: [a, b] } = await threads(2);
+  const reclaimer = new Reclaimer(a);
+  b.epochs.enter(); // reads version 4, and has not pinned it yet
+  reclaimer.retire(7, 3, 5);
+  let pin: ReturnType<Pins["take"]> | undefined;
+  reclaimer.between = () => {
+    pin = b.pins.take(1, 4);
+    b.epochs.leave();
+  };
+  reclaimer.reclaim();
+  assert(pin !== undefined);
+  assertEquals(reclaimer.given, []);
+  b.pins.release(pin);
+  reclaimer.reclaim();
+  assertEquals(reclaimer.given, [7]);
+});
+
+test("pins: a page that a late reader brings back is unlinked again before its number is free", async () => {
+  const { all: [a, b] } = await threads(2);
+  const reclaimer = new Reclaimer(a);
+  show(a, 7);
+  reclaimer.retire(7, 3, 5);
+  b.epochs.enter(); // holds a snapshot's reference to page 7, say
+  reclaimer.reclaim(1);
+  assertEquals(a.frames.find(7), -1);
+  show(b, 7);
+  reclaimer.reclaim();
+  assertEquals(reclaimer.given, [], "the reader is still there");
+  b.epochs.leave();
+  reclaimer.reclaim();
+  assertEquals(reclaimer.given, [7]);
+  assertEquals(a.frames.find(7), -1);
+});
+
+test("pages: discarding a group leaves the image that a checkpoint took meanwhile alone", async () => {
+  const family = await LocalFamily.create();
+  const key = new Uint8Array([1]);
+  family.write("t", (operations, table) => operations.set(table, key, new Uint8Array(10)));
+  const overwrite = new Operations();
+  const table = overwrite.open("t");
+  // The first value's pages are free again within the group.
+  overwrite.set(table, key, new Uint8Array(3000)).set(table, key, new Uint8Array(3001));
+  const entry = family.checkpoint(() => family.apply(overwrite));
+  family.engine.discard();
+  const taken = new Set<number>();
+  const words = new Uint32Array(4);
+  for (let i = 0; i < 8; i++) {
+    family.engine.pager.takeRun(1, 100, words);
+    taken.add(words[0]);
+  }
+  assert(!taken.has(entry.image[0]), "the durable checkpoint needs that page");
+});
+
+/** A header of a request of a thread. */
+function header(memory: ThreadMemory, request: number): EntryHeader {
+  const { thread, session } = memory;
+  return {
+    thread,
+    session,
+    request,
+    kind: 1,
+    flags: 0,
+    slot: 0,
+    family: 1,
+    payloadBytes: 0,
+    argument: 0,
+  };
+}
+
+/** Takes an entry out of a ring: its request, or -1. */
+function takeOut(ring: WriteRing): number {
+  const at = ring.peek(ring.head);
+  if (at < 0) return -1;
+  const request = ring.words[(at >> 2) + ENTRY_REQUEST];
+  ring.release(ring.next);
+  return request;
+}
+
+/** Pushes an entry and dies in the middle of it. */
+function reserveAndDie(memory: ThreadMemory, ring: WriteRing, request: number): void {
+  Object.defineProperty(ring.u8, "set", {
+    configurable: true,
+    value: () => {
+      throw new Error("dead");
+    },
+  });
+  assertThrows(() => ring.push(header(memory, request), new Uint8Array(100)), Error, "dead");
+  delete (ring.u8 as { set?: unknown }).set;
+}
+
+test("write ring: entries come out in order, over wraps and void fillers, and a full one refuses", async () => {
+  const { all: [a, b] } = await threads(2);
+  const random = new Random(20);
+  const rings = [a.rings[0], b.rings[0]];
+  const expected: { request: number; length: number }[] = [];
+  let request = 0;
+  let refused = 0;
+  for (let step = 0; step < 20_000; step++) {
+    if (random.chance(0.55)) {
+      const length = random.int(rings[0].payloadBytesMax + 1);
+      const payload = new Uint8Array(length).fill(request);
+      const memory = random.chance(0.5) ? a : b;
+      if (memory.rings[0].push(header(memory, request), payload)) {
+        expected.push({ request: request++, length });
+      } else {
+        refused++;
+        assert(rings[0].waitingBytes > rings[0].capacity / 4);
+      }
+      continue;
+    }
+    const ring = a.rings[0];
+    const at = ring.peek(ring.head);
+    const first = expected.shift();
+    if (first === undefined) {
+      assertEquals(at, -1);
+      continue;
+    }
+    assertEquals(ring.words[(at >> 2) + ENTRY_REQUEST], first.request);
+    const payload = ring.u8.subarray(at + 32, at + 32 + first.length);
+    assert(payload.every((byte) => byte === (first.request & 255)));
+    ring.release(ring.next);
+  }
+  assert(refused > 100 && request > 1000);
+});
+
+test("write ring: the consumer stops at a reserved entry, and a dead thread's becomes void", async () => {
+  const { all: [a, b, c] } = await threads(3);
+  assert(c.rings[0].push(header(c, 1), new Uint8Array(10)));
+  reserveAndDie(b, b.rings[0], 2);
+  assert(c.rings[0].push(header(c, 3), new Uint8Array(10)));
+  assertEquals(takeOut(a.rings[0]), 1);
+  assertEquals(takeOut(a.rings[0]), -1);
+  assert(a.rings[0].releaseOf(b.thread, a.thread));
+  assertEquals(takeOut(a.rings[0]), 3);
+  assertEquals(takeOut(a.rings[0]), -1);
+});
+
+test("write ring: nobody waits forever for a thread that died while it held the lock", async () => {
+  const { all: [a, b] } = await threads(2);
+  new SpinLock(b.rings[0].words, RING_LOCK).acquire(b.thread);
+  assertEquals(a.rings[0].push(header(a, 1), new Uint8Array(10)), false);
+  assert(a.rings[0].releaseOf(b.thread, a.thread));
+  assert(a.rings[0].push(header(a, 1), new Uint8Array(10)));
+});
+
+/** The host's side of the watch over threads, whose reports the test makes. */
+function hostOf(memory: ThreadMemory): { host: Host; gone: (liveness: number) => unknown } {
+  let gone: ((slot: number) => unknown) | undefined;
+  const watch: HostThreads = {
+    token: { databaseId: "", words: new SharedArrayBuffer(4), slots: 1, reserved: 0 },
+    onGone: (callback) => gone = callback,
+    close: () => {},
+  };
+  const nothing = {} as ConstructorParameters<typeof Host>[2];
+  const host = new Host(memory, watch, nothing, () => {
+    throw new Error("no worker is to be started");
+  });
+  return { host, gone: (liveness) => gone!(liveness) };
+}
+
+test("threads: all that a dead one held is released, by name, and nothing of the living", async () => {
+  const { all: [a, dead, living] } = await threads(3);
+  const { host, gone } = hostOf(a);
+  const { control } = a;
+  for (const memory of [dead, living]) {
+    memory.epochs.enter();
+    memory.pins.take(1, memory === dead ? 4 : 5);
+    assert(memory.frames.take(0, FRAMES) >= 0);
+  }
+  reserveAndDie(dead, dead.rings[0], 1);
+  assert(living.rings[0].push(header(living, 2), new Uint8Array(10)));
+  new SpinLock(dead.rings[1].words, RING_LOCK).acquire(dead.thread);
+  new SpinLock(control.words, LOG_LOCK).acquire(dead.thread);
+  new SpinLock(control.words, PUBLISH_LOCK).acquire(living.thread);
+  const tag = a.epochs.tag();
+
+  assertEquals(gone(1), true);
+
+  assertEquals(Atomics.load(control.words, THREADS + dead.thread * THREAD_WORDS), 0);
+  assert(!Epochs.passed(tag, a.epochs.horizon()), "the living one is still in its epoch");
+  living.epochs.leave();
+  assert(Epochs.passed(tag, a.epochs.horizon()));
+  assertEquals(a.pins.versionsOf(1), [5]);
+  assertEquals(a.frames.census().owned, 1);
+  assertEquals(takeOut(a.rings[0]), 2);
+  assert(a.rings[1].push(header(a, 3), new Uint8Array(10)));
+  assertEquals(Atomics.load(control.words, LOG_LOCK), 0);
+  assertEquals(Atomics.load(control.words, PUBLISH_LOCK), living.thread + 1);
+  assert(!isAlive(control, dead.thread, dead.session));
+  assert(isAlive(control, living.thread, living.session));
+
+  const next = new ThreadMemory(a.shared, a.file, a.checksum, 9);
+  assertEquals(next.thread, dead.thread, "its slot is free");
+  assertNotEquals(next.session, dead.session);
+  assert(!isAlive(control, dead.thread, dead.session));
+  await host.stop(0);
+});
+
+test("threads: of two that died at once, holding each other up, both are released", async () => {
+  const { all: [a, first, second] } = await threads(3);
+  const { host, gone } = hostOf(a);
+  for (const memory of [first, second]) {
+    memory.epochs.enter();
+    memory.pins.take(1, 4);
+    memory.epochs.leave();
+  }
+  new SpinLock(second.rings[0].words, RING_LOCK).acquire(second.thread);
+  assertEquals(gone(1), false, "to be reported again");
+  assertEquals(gone(2), true);
+  assertEquals(gone(1), true);
+  assertEquals(Pins.count(a.control), 0);
+  assertEquals(a.frames.census().owned, 0);
+  await host.stop(0);
+});
+
+test("threads: a family that a dead one was about to make is made after all", async () => {
+  const { all: [a] } = await threads(2);
+  const { host, gone } = hostOf(a);
+  const slot = a.slots.take(7, "half", 1, FAMILY_CREATING);
+  // The worker runs already, so that none is started.
+  setWorkerState(a.control, 1, WORKER_RUNNING);
+  assertEquals(gone(1), true);
+  const ring = a.rings[1];
+  const at = ring.peek(ring.head);
+  assert(at >= 0, "the worker is asked");
+  assertEquals(new TextDecoder().decode(ring.u8.slice(at + 32, at + 36)), "half");
+  assertEquals(a.slots.state(slot), FAMILY_CREATING);
+  assertEquals(workerState(a.control, 0), WORKER_IDLE);
+  await host.stop(0);
+});
+
+test("completions: those for an earlier owner of a thread's slot are dropped", async () => {
+  const { all: [a, b] } = await threads(2);
+  setWorkerState(a.control, 0, WORKER_RUNNING);
+  const request = {
+    slot: 0,
+    family: 1,
+    kind: 3,
+    flags: 0,
+    argument: 0,
+    payload: new Uint8Array(0),
+    describe: () => "a test",
+  };
+  const ring = a.rings[0];
+  new Client(b, "p").submit(request).catch(() => {});
+  const stale = takeOut(ring) >>> 0;
+  b.leave();
+  const next = new ThreadMemory(a.shared, a.file, a.checksum, 2);
+  assertEquals(next.thread, b.thread);
+  const answer = new Client(next, "p").submit(request);
+  const current = takeOut(ring) >>> 0;
+  assertNotEquals(current, stale);
+  a.completions.begin(next.thread, a.thread);
+  a.completions.put(next.thread, stale, 0, 0, 11);
+  a.completions.put(next.thread, current, 0, 0, 22);
+  a.completions.end(next.thread);
+  assertEquals(await answer, 22);
+});
+
+test("published state: a reader never mixes two, however many are published while it reads", async () => {
+  const { all: [a, b] } = await threads(2);
+  for (let during = 0; during <= 40; during++) {
+    const state = newFamilyState();
+    const publish = (version: number) => {
+      a.slots.publish(0, {
+        version,
+        root: new Uint32Array(4).fill(version),
+        height: version,
+        tables: version,
+        nextTableId: version,
+      });
+    };
+    publish(100);
+    let version = 0;
+    let first = true;
+    const read: FamilyState = Object.defineProperty({ ...state }, "version", {
+      get: () => version,
+      set(value: number) {
+        version = value;
+        if (!first) return;
+        first = false;
+        for (let i = 1; i <= during; i++) publish(100 + i);
+      },
+    });
+    b.slots.read(0, read);
+    const { root, height, tables, nextTableId } = read;
+    assertEquals([...root, height, tables, nextTableId], new Array(7).fill(version));
+    assert(version === 100 || version === 100 + during);
+  }
+});
+
+/** The log as two workers see it. */
+async function logs(
+  capacity = 1 << 20,
+): Promise<{ a: GroupCommit; b: GroupCommit; file: LogFile }> {
+  const { all: [first, second] } = await threads(2);
+  const a = new GroupCommit(first.control, first.thread);
+  const b = new GroupCommit(second.control, second.thread);
+  for (const worker of [0, 1]) setWorkerState(first.control, worker, WORKER_RUNNING);
+  a.begin(capacity, capacity);
+  return { a, b, file: new LogFile(first) };
+}
+
+/** A log whose syncs are counted, and may fail. */
+class LogFile extends MemoryFile {
+  syncs = 0;
+  during: () => void = () => {};
+  constructor(readonly memory: ThreadMemory) {
+    super();
+  }
+  override sync(): void {
+    this.syncs++;
+    this.during();
+  }
+}
+
+test("group commit: the durable position never moves over a place that is not written", async () => {
+  const { a, b, file } = await logs();
+  assertEquals(a.reserve(0, 100), 0);
+  assertEquals(b.reserve(1, 100), 128);
+  b.written(1);
+  assertEquals(b.isWritten(256), false, "an eventual commit would be lost behind the gap");
+  assertEquals(b.tryLead(256), "wait");
+  // Also when the worker has ended in the middle of writing.
+  setWorkerState(file.memory.control, 0, WORKER_ENDED);
+  assertEquals(b.tryLead(256), "wait");
+  setWorkerState(file.memory.control, 0, WORKER_RUNNING);
+  const seen = b.durableWord;
+  a.written(0);
+  assertNotEquals(b.durableWord, seen, "those who wait for the gap are woken");
+  assert(b.isWritten(256));
+  assertEquals(b.tryLead(256), "lead");
+  b.lead(file);
+  assertEquals([a.durable, file.syncs], [256, 1]);
+  assertEquals(a.tryLead(128), "durable");
+});
+
+test("group commit: a leader that steps down with some left wakes them, and one of them leads", async () => {
+  const { a, b, file } = await logs();
+  a.reserve(0, 100);
+  a.written(0);
+  let seen = -1;
+  file.during = () => {
+    // While the sync runs: too late for it.
+    b.reserve(1, 100);
+    b.written(1);
+    seen = b.durableWord;
+    assertEquals(b.tryLead(256), "wait");
+  };
+  assertEquals(a.tryLead(128), "lead");
+  a.lead(file);
+  assertEquals(a.durable, 128);
+  assertNotEquals(b.durableWord, seen);
+  file.during = () => {};
+  assertEquals(b.tryLead(256), "lead");
+  b.lead(file);
+  assertEquals([b.durable, file.syncs], [256, 2]);
+});
+
+test("group commit: after a failed sync nobody syncs again", async () => {
+  const { a, b, file } = await logs();
+  for (const [commit, worker] of [[a, 0], [b, 1]] as const) {
+    commit.reserve(worker, 100);
+    commit.written(worker);
+  }
+  file.during = () => {
+    throw new Error("the disk is gone");
+  };
+  assertEquals(a.tryLead(128), "lead");
+  assertThrows(() => a.lead(file), Error, "could not be synced");
+  file.during = () => {};
+  assertEquals(b.tryLead(256), "wait");
+  assertEquals([b.durable, file.syncs], [0, 1]);
+});
+
+test("group commit: no place is given that recovery may need", async () => {
+  const capacity = 8192;
+  const { a, b } = await logs(capacity);
+  const random = new Random(21);
+  let head = 0;
+  let full = 0;
+  for (let step = 0; step < 2000; step++) {
+    const worker = random.int(2);
+    const commit = worker === 0 ? a : b;
+    const bytes = 64 + random.int(2000);
+    const position = commit.reserve(worker, bytes);
+    if (position === LOG_IS_FULL) {
+      full++;
+      head += random.int(a.tail - head + 1);
+      a.freeUpTo(head);
+      continue;
+    }
+    assert(position >= head && position + bytes <= head + capacity, `${position} with ${head}`);
+    commit.written(worker);
+    commit.published(worker);
+  }
+  assert(full > 100);
+});
+
+test("group commit: what is not published keeps its place in the log", async () => {
+  const { a, b, file } = await logs();
+  a.reserve(0, 100);
+  a.written(0);
+  b.reserve(1, 100);
+  b.written(1);
+  a.tryLead(256);
+  a.lead(file);
+  a.published(0);
+  assertEquals(a.recoverFrom(), 128);
+  b.published(1);
+  assertEquals(a.recoverFrom(), 256);
+  assertEquals(Atomics.load(file.memory.control.words, LOG_DURABLE) > 0, true);
+});

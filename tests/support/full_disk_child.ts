@@ -1,0 +1,91 @@
+/**
+ * What a database does on a full disk: a tmpfs of its own, in a mount namespace of its own. Prints `passed`
+ * at the end.
+ *
+ * @module
+ */
+
+import { spawnSync } from "node:child_process";
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { ManifoldError, open, type OpenOptions, text } from "../../mod.ts";
+import { assert, assertEquals } from "./assert.ts";
+import { bytesOf, ModelTable, randomValue } from "./sorted_model.ts";
+import { Random } from "./random.ts";
+
+const OPTIONS: OpenOptions = { pageSize: 4096, cacheBytes: 2 ** 20, logBytes: 2 ** 20 };
+const DISK_BYTES = 8 * 2 ** 20;
+
+function enter(dir: string): void {
+  const flags = process.versions.bun === undefined ? ["run", "-A", "--no-check"] : ["run"];
+  const mount = `mount -t tmpfs -o size=${DISK_BYTES} tmpfs "$0" && exec "$@"`;
+  const self = [process.execPath, ...flags, fileURLToPath(import.meta.url), dir, "inside"];
+  const { status } = spawnSync("unshare", ["-m", "sh", "-c", mount, dir, ...self], {
+    stdio: "inherit",
+  });
+  process.exitCode = status ?? 1;
+}
+
+function isDiskFull(error: unknown): boolean {
+  if (!(error instanceof ManifoldError) || error.code !== "disk-full") throw error;
+  return true;
+}
+
+async function inside(dir: string): Promise<void> {
+  const path = join(dir, "full.manifold");
+  const ballast = join(dir, "ballast");
+  const random = new Random(31);
+  const model = new ModelTable<string>();
+  for (const [lengthMax, closeFull] of [[1000, false], [100_000, false], [1001, true]] as const) {
+    await writeFile(ballast, new Uint8Array(3 * 2 ** 20));
+    let db = await open(path, OPTIONS);
+    let table = (await db.columnFamily("f")).table("t", { key: text });
+    model.checkEntries([...table], model.keys, "after the opening");
+    let refused = 0;
+    for (let i = 0; i < 20_000 && refused < 5; i++) {
+      const writes = Array.from({ length: 20 }, (_, n) => {
+        const value = randomValue(random, random.int(lengthMax));
+        return [`${lengthMax}-${i}-${n}`, value] as const;
+      });
+      try {
+        await table.setMany(writes.map(([key, value]) => [key, bytesOf(value)]));
+        for (const [key, value] of writes) model.set(key, value);
+      } catch (error) {
+        if (isDiskFull(error)) refused++;
+      }
+    }
+    assertEquals(refused, 5, "the disk is full");
+    await db.checkpoint().catch(isDiskFull);
+    model.checkEntries([...table], model.keys, "while the disk is full");
+    // With room again, everything goes on.
+    if (closeFull) await db.close().catch(isDiskFull);
+    await rm(ballast);
+    if (closeFull) {
+      db = await open(path, OPTIONS);
+      table = (await db.columnFamily("f")).table("t", { key: text });
+      model.checkEntries([...table], model.keys, "after a close on the full disk");
+    }
+    for (let i = 0; i < 50; i++) {
+      const value = randomValue(random, random.int(1000));
+      await table.set(`after-${lengthMax}-${i}`, bytesOf(value));
+      model.set(`after-${lengthMax}-${i}`, value);
+    }
+    await db.checkpoint();
+    model.checkEntries([...table], model.keys, "after there was room again");
+    await table.deleteRange({ prefix: `${lengthMax}-` });
+    model.deleteRange({ prefix: `${lengthMax}-` });
+    await db.checkpoint();
+    await db.close();
+  }
+  await using db = await open(path, { readOnly: true });
+  const table = (await db.columnFamily("f")).table("t", { key: text });
+  model.checkEntries([...table], model.keys, "in the end");
+  assert(model.keys.length === 150);
+  console.log("passed");
+}
+
+const [dir, where] = process.argv.slice(2);
+if (where === "inside") await inside(dir);
+else enter(dir);
