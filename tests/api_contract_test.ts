@@ -196,6 +196,35 @@ test("contract: what is set at opening may differ from opening to opening", asyn
   });
 });
 
+test("contract: more families than the cache has frames are written and read", async () => {
+  await withTempDir(async (dir) => {
+    const path = join(dir, "many.manifold");
+    const FAMILIES = 400;
+    const entries = Array.from(
+      { length: 8 },
+      (_, i) => [`k${i}`, new Uint8Array(700).fill(i)] as const,
+    );
+    {
+      await using db = await open(path, { ...SMALL, durability: "eventual" });
+      assertEquals(db.stats().cache.frames, 256);
+      for (let round = 0; round < 2; round++) {
+        for (let i = 0; i < FAMILIES; i++) {
+          const table = (await db.columnFamily(`f${i}`)).table("t", { key: text });
+          await table.setMany(entries);
+          assertEquals(table.get("k7")?.[0], 7);
+        }
+      }
+    }
+    await using db = await open(path, SMALL);
+    assertEquals(db.columnFamilies().length, FAMILIES);
+    for (let i = 0; i < FAMILIES; i += 7) {
+      const table = (await db.columnFamily(`f${i}`)).table("t", { key: text });
+      assertEquals(table.count(), 8);
+      await table.set("more", new Uint8Array(10));
+    }
+  });
+});
+
 test("contract: keys of tuples come in the order of their parts, and prefixes go by whole parts", async () => {
   await using db = await openInMemory({ cacheBytes: 2 ** 22 });
   const table = (await db.columnFamily("f")).table("t", { key: tuple(text, f64), value: u32 });

@@ -5,7 +5,9 @@
  */
 
 import { Client } from "../lib/api/client.ts";
+import { readDirectory } from "../lib/api/create_file.ts";
 import { Host } from "../lib/api/host.ts";
+import { Keeper } from "../lib/engine/keeper.ts";
 import { type Reclaiming, RetiredPages } from "../lib/engine/retired_pages.ts";
 import { allocateSharedMemory, ThreadMemory } from "../lib/engine/thread_memory.ts";
 import { GroupCommit, LOG_IS_FULL } from "../lib/log/group_commit.ts";
@@ -21,6 +23,7 @@ import {
   FAMILY_CREATING,
   FAMILY_LIVE,
   type FamilyState,
+  newFamilyEntry,
   newFamilyState,
 } from "../lib/memory/family_slots.ts";
 import { FRAME_DIRTY, FRAME_LIMBO } from "../lib/memory/frames.ts";
@@ -28,13 +31,16 @@ import { Pins } from "../lib/memory/pins.ts";
 import { SpinLock } from "../lib/memory/spin_lock.ts";
 import { isAlive } from "../lib/memory/threads.ts";
 import {
+  retireIdleWorkers,
   setWorkerState,
+  wantWorker,
+  WORKER_DRAINED,
   WORKER_ENDED,
   WORKER_IDLE,
   WORKER_RUNNING,
   workerState,
 } from "../lib/memory/worker_table.ts";
-import { ENTRY_REQUEST, type EntryHeader, WriteRing } from "../lib/memory/write_ring.ts";
+import { ENTRY_REQUEST, type EntryHeader, type WriteRing } from "../lib/memory/write_ring.ts";
 import type { HostThreads } from "../lib/runtime/threads.ts";
 import { Checksum } from "../lib/storage/checksum.ts";
 import { PageWriterOut } from "../lib/storage/page_writer.ts";
@@ -328,6 +334,43 @@ test("pages: discarding a group leaves the image that a checkpoint took meanwhil
     taken.add(words[0]);
   }
   assert(!taken.has(entry.image[0]), "the durable checkpoint needs that page");
+});
+
+test("checkpoint: the file is as long as its directory says, whoever takes an extent meanwhile", async () => {
+  const { file, all: [a, b] } = await threads(2);
+  a.slots.publish(0, { ...newFamilyState(), version: 1 });
+  a.slots.writeDurable(0, { ...newFamilyEntry(), version: 1 });
+  for (let id = 0; id < 3; id++) a.slots.nextId();
+  a.extents.load([], 2);
+  const commit = new GroupCommit(a.control, a.thread);
+  commit.begin(1 << 20, 1 << 20);
+  const keeper = new Keeper(a, commit, {
+    uuid: new Uint8Array(16),
+    pageSize: PAGE_SIZE,
+    clean: false,
+    generation: 1,
+    salt: new Uint8Array(8),
+    logPosition: 0,
+    directoryPage: 2,
+    directoryBytes: 0,
+    directoryChecksum: new Uint8Array(8),
+  });
+  const checkpoint = keeper.begin();
+  assert(keeper.isHandedOver(checkpoint));
+  keeper.writePages(checkpoint);
+  b.extents.take(500, 1); // and nothing is written there yet when the process is killed
+  keeper.end(checkpoint, false);
+  const directory = readDirectory(file, keeper.meta, a.checksum);
+  assert(directory.filePages >= 502);
+});
+
+test("workers: nobody can want one any more when the last checkpoint begins", async () => {
+  const { all: [a, b] } = await threads(2);
+  setWorkerState(a.control, 0, WORKER_RUNNING);
+  retireIdleWorkers(a.control);
+  wantWorker(b.control, 1);
+  assertEquals(workerState(a.control, 0), WORKER_RUNNING);
+  assertEquals(workerState(a.control, 1), WORKER_DRAINED);
 });
 
 /** A header of a request of a thread. */

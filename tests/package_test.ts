@@ -88,7 +88,7 @@ test("package: on Deno it works from a URL, its workers too", () =>
 for (const runtime of runtimes) {
   test(`package: transpiled to JavaScript it works on ${runtime}`, () =>
     withTempDir(async (dir) => {
-      await runScript("bun", transpile, [project, dir]);
+      await runScript("deno", transpile, [project, dir]);
       await symlink(`${project}node_modules`, `${dir}/node_modules`);
       const mod = pathToFileURL(`${dir}/mod.js`).href;
       await writeAndRecover(runtime, mod, `${dir}/p.manifold`);

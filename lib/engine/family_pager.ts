@@ -35,8 +35,9 @@ import {
 import type { PageWriter } from "../tree/pager.ts";
 import { type Reclaiming, RetiredPages } from "./retired_pages.ts";
 
-/** Frames that are fetched at once. */
-const STOCK = 32;
+/** Frames that are fetched at once, at the most and as a part of the cache: workers keep what is left. */
+const STOCK_MAX = 32;
+const STOCK_PART = 64;
 /** Frames that one search for a frame looks at. */
 const VISITS = 256;
 /** A smaller gap in the middle of a page is copied with the rest. */
@@ -64,7 +65,9 @@ export class FamilyPager implements PageWriter, Reclaiming {
   readonly retired = new RetiredPages();
   readonly #parts: FamilyPagerParts;
   readonly #writer: PageWriterOut;
-  readonly #stock: number[] = [];
+  /** Of the thread, not of the family: there may be more families than frames. */
+  readonly #stock: number[];
+  readonly #stockMax: number;
   #spillHand = 0;
   #version = 0;
   #versionLow = 0;
@@ -79,6 +82,8 @@ export class FamilyPager implements PageWriter, Reclaiming {
     this.#parts = parts;
     this.arena = parts.store.arena;
     this.#writer = new PageWriterOut(parts.store, parts.epochs);
+    this.#stock = parts.store.stock;
+    this.#stockMax = Math.min(STOCK_MAX, Math.ceil(parts.store.frames.count / STOCK_PART));
     this.#incarnation = newIncarnation(parts.control);
   }
 
@@ -121,7 +126,7 @@ export class FamilyPager implements PageWriter, Reclaiming {
   reserve(frames: number): void {
     if (this.#stock.length >= frames) return;
     this.#useStore();
-    const wanted = frames + STOCK;
+    const wanted = frames + this.#stockMax;
     for (let attempt = 0; this.#stock.length < wanted; attempt++) {
       const frame = this.#parts.store.frames.take(this.#parts.slot, VISITS);
       if (frame >= 0) {

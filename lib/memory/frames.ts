@@ -36,7 +36,7 @@ const KIND_BITS = 3;
 /** Frames that a thread has for pages it reads while no shared frame can be had. */
 export const PRIVATE_FRAMES = 16;
 
-/** Frames that a family keeps whatever others need, at the least. */
+/** Frames that a family keeps whatever others need, as long as there are enough for all. */
 const SHARE_MIN = 8;
 
 export interface FrameBuffers {
@@ -295,9 +295,14 @@ export class Frames {
     }
   }
 
-  /** A quarter of the frames is dealt out evenly among the families. */
+  /**
+   * A quarter of the frames is dealt out evenly among the families, or more so that each has a few; but
+   * never more than half of them, or nobody could evict anything once there are many families.
+   */
   #sureShare(): number {
-    return Math.max(SHARE_MIN, Math.floor(this.count / 4 / Math.max(1, this.#slots.live)));
+    const live = Math.max(1, this.#slots.live);
+    const share = Math.max(SHARE_MIN, Math.floor(this.count / 4 / live));
+    return Math.min(share, Math.floor(this.count / 2 / live));
   }
 }
 

@@ -46,6 +46,8 @@ export class PageStore implements PageReader {
   familyName = "";
   /** Pages that this thread read from the file. */
   misses = 0;
+  /** Empty frames that this thread has taken ahead, for whichever family it changes next. */
+  readonly stock: number[] = [];
   readonly #privateFrames: number;
   #nextPrivate = 0;
 
