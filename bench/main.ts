@@ -38,7 +38,9 @@ Workloads:
 ${
   [...workloads, {
     name: RECOVERY,
-    about: `a log of ${RECOVERY_ENTRIES} small entries replayed after SIGKILL (Manifold only)`,
+    about: `a log of ${
+      RECOVERY_ENTRIES.toLocaleString("en")
+    } small entries replayed after SIGKILL (Manifold only)`,
   }].map(({ name, about }) => `  ${name.padEnd(16)}  ${about}`).join("\n")
 }
 Engines:

@@ -33,7 +33,7 @@ async function openSqlite(path: string): Promise<Sqlite> {
 export const sqlite: EngineKind = {
   name: "sqlite",
   title: thisRuntime === "bun" ? "bun:sqlite" : "node:sqlite",
-  settings: "WAL, synchronous=FULL, WITHOUT ROWID",
+  settings: "WAL, synchronous=FULL, WITHOUT ROWID, cache_size 1 GB",
   shrink: 1,
   runtimes: ["deno", "bun"],
   async open(dir) {

@@ -9,6 +9,8 @@ import type { Engine, Entry } from "./engine.ts";
 import { KeySource } from "./keys.ts";
 
 const LOAD_ENTRIES = 500_000;
+const SMALL_BYTES = 150;
+const LARGE_BYTES = 1024;
 const SINGLE_PUTS = 1000;
 const BATCHES = 100;
 const BATCH_ENTRIES = 1000;
@@ -22,8 +24,8 @@ const CALLERS_MS = 1500;
 export class Context {
   readonly keys = new KeySource();
   readonly loaded: readonly Uint8Array[];
-  readonly small = new Uint8Array(150).fill(7);
-  readonly large = new Uint8Array(1024).fill(7);
+  readonly small = new Uint8Array(SMALL_BYTES).fill(7);
+  readonly large = new Uint8Array(LARGE_BYTES).fill(7);
   /** Entries that are in the table now. */
   entries = 0;
 
@@ -52,6 +54,10 @@ export interface Workload {
   run(context: Context): Promise<number>;
 }
 
+function format(count: number): string {
+  return count.toLocaleString("en");
+}
+
 async function rate(operations: number, work: () => unknown): Promise<number> {
   const start = performance.now();
   await work();
@@ -66,7 +72,8 @@ function batches(name: string, value: "small" | "large"): Workload {
   return {
     name,
     unit: "entries",
-    about: `${BATCHES} durable batches of ${BATCH_ENTRIES} puts, one after the other`,
+    about: `${BATCHES} durable batches of ${format(BATCH_ENTRIES)} puts, ` +
+      `${value === "small" ? SMALL_BYTES : LARGE_BYTES}-byte values, one after the other`,
     async run(context) {
       const { engine } = context;
       const all = Array.from(
@@ -130,7 +137,9 @@ export const workloads: readonly Workload[] = [
   {
     name: "bulk_load",
     unit: "entries",
-    about: `${LOAD_ENTRIES} random keys of 24 bytes, values of 150, the engine's fastest safe way`,
+    about: `${
+      format(LOAD_ENTRIES)
+    } random keys of 24 bytes, values of ${SMALL_BYTES}, the engine's fastest safe way`,
     async run(context) {
       const entries = context.loaded.map((key) => [key, context.small] as const);
       context.entries += entries.length;
@@ -140,7 +149,7 @@ export const workloads: readonly Workload[] = [
   {
     name: "single_put",
     unit: "puts",
-    about: `${SINGLE_PUTS} durable puts, one after the other`,
+    about: `${format(SINGLE_PUTS)} durable puts, one after the other`,
     async run(context) {
       const { engine } = context;
       const puts = context.batch(context.share(SINGLE_PUTS), context.small);
@@ -157,7 +166,7 @@ export const workloads: readonly Workload[] = [
   {
     name: "range_10",
     unit: "scans",
-    about: `${RANGES} scans of ten entries from a loaded key on`,
+    about: `${format(RANGES)} scans of ten entries from a loaded key on`,
     async run(context) {
       const { engine, loaded } = context;
       const count = context.share(RANGES);

@@ -6,7 +6,7 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { rm, writeFile } from "node:fs/promises";
+import { appendFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -33,16 +33,29 @@ function isDiskFull(error: unknown): boolean {
   return true;
 }
 
+/** Takes 3 MiB of the disk, or what is left of it. */
+async function takeRoom(ballast: string): Promise<void> {
+  for (let i = 0; i < 48; i++) {
+    try {
+      await appendFile(ballast, new Uint8Array(65536));
+    } catch (error) {
+      if ((error as { code?: string }).code === "ENOSPC") return;
+      throw error;
+    }
+  }
+}
+
 async function inside(dir: string): Promise<void> {
   const path = join(dir, "full.manifold");
   const ballast = join(dir, "ballast");
   const random = new Random(31);
   const model = new ModelTable<string>();
   for (const [lengthMax, closeFull] of [[1000, false], [100_000, false], [1001, true]] as const) {
-    await writeFile(ballast, new Uint8Array(3 * 2 ** 20));
     let db = await open(path, OPTIONS);
     let table = (await db.columnFamily("f")).table("t", { key: text });
     model.checkEntries([...table], model.keys, "after the opening");
+    await table.delete("none"); // the log is there now
+    await takeRoom(ballast);
     let refused = 0;
     for (let i = 0; i < 20_000 && refused < 5; i++) {
       const writes = Array.from({ length: 20 }, (_, n) => {

@@ -7,6 +7,8 @@ import { ACCOUNTS, ROWS_PER_THREAD, type VictimData } from "./thread_messages.ts
 import { checkBank, checkMirror, inverseKey, ROWS, tablesOf } from "./thread_tables.ts";
 
 const { handle, thread, mode, progress } = workerData as VictimData;
+// It must not end by itself when it has nothing left to wait for.
+setInterval(() => {}, 1000);
 const db = await attach(handle);
 const tables = await tablesOf(db);
 
