@@ -103,7 +103,7 @@ for (const [end, kinds] of Object.entries(ends)) {
 test("threads: the living are not reported, and who leaves is not either", async () => {
   const threads = await host();
   const reported: number[] = [];
-  threads.onGone((slot) => reported.push(slot));
+  threads.onGone((slot) => void reported.push(slot));
   const staying = start("node", memberWorker, { token: threads.token, end: "staying" });
   assertEquals(await staying.message(), 2);
   const leaving = start("node", memberWorker, { token: threads.token, end: "leaving" });

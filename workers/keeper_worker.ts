@@ -25,6 +25,7 @@ import { checkpointIsAsked, shallLeaveClean } from "../lib/memory/keeper_state.t
 import { bumpAndWake, sleepWhile } from "../lib/memory/waiting.ts";
 import {
   allDrained,
+  countStarted,
   retireIdleWorkers,
   wakeAllWorkers,
   wantWorker,
@@ -97,9 +98,10 @@ class KeeperLoop {
     });
     const busy = settleFamilies(this.#memory, scan, shared.rings.length, this.#data.path);
     this.#commit.begin(capacity, capacity);
-    setRecoveriesLeft(control, busy.size);
-    setLife(control, LIFE_RECOVERING);
+    this.#commit.setRecoverEnd(scan.end);
     for (const worker of busy) wantWorker(control, worker);
+    setRecoveriesLeft(control, countStarted(control));
+    setLife(control, LIFE_RECOVERING);
     for (;;) {
       const seen = Atomics.load(control.words, KEEPER_WAKE);
       if (recoveriesLeft(control) === 0) break;

@@ -37,7 +37,7 @@ import {
   durableGeneration,
   keeperAnswers,
 } from "../lib/memory/keeper_state.ts";
-import { bumpAndWake, sleepWhile } from "../lib/memory/waiting.ts";
+import { bumpAndWake, sleepWhile, spinWhile } from "../lib/memory/waiting.ts";
 import {
   setWorkerState,
   WORKER_DRAINED,
@@ -50,6 +50,8 @@ import { hostState } from "../lib/runtime/threads.ts";
 import type { File } from "../lib/storage/file.ts";
 import { joinMemory, type WorkerData } from "./worker_data.ts";
 
+/** How long a worker looks for the next request before it sleeps: about what falling asleep and waking costs, ms. */
+const SPIN_MS = 0.03;
 /** How long an idle worker sleeps before it looks whether its host still lives, ms. */
 const IDLE_MS = 500;
 
@@ -73,6 +75,7 @@ class WriterLoop {
   readonly #inbox: Inbox;
   readonly #writer: Writer;
   readonly #salt = new Uint8Array(8);
+  readonly #now = (): number => performance.now();
   /** Undefined when the database is in memory. */
   #log: File | undefined;
 
@@ -92,7 +95,7 @@ class WriterLoop {
       thread: memory.thread,
       inbox: this.#inbox,
       recordBytesMax: data.memoryFile === undefined ? data.logBytes / 4 : Infinity,
-      now: () => performance.now(),
+      now: this.#now,
     });
   }
 
@@ -138,8 +141,9 @@ class WriterLoop {
         setWorkerState(control, this.#data.worker, WORKER_DRAINED);
         bumpAndWake(words, KEEPER_WAKE);
       }
-      this.#writer.reclaim();
-      if (Atomics.load(words, wake) !== seen) continue;
+      // Now, while the callers are busy with the answers.
+      while (Atomics.load(words, wake) === seen && this.#writer.reclaim());
+      if (!spinWhile(words, wake, seen, SPIN_MS, this.#now)) continue;
       const ms = Math.min(IDLE_MS, Math.max(1, leaseEnds - performance.now()));
       sleepWhile(words, wake, seen, ms);
       if (Atomics.load(words, wake) === seen && await hostState(this.#data.host) !== "open") return;
@@ -314,9 +318,8 @@ class WriterLoop {
       replay(this.#memory, new LogReader(log, capacity), (slot) => this.#writer.engine(slot), {
         path: logPath,
         salt: meta.salt,
-        generation: meta.generation,
         from: meta.logPosition,
-        checksum,
+        end: this.#commit.recoverEnd,
         worker,
       });
     } finally {

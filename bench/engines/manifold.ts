@@ -5,13 +5,16 @@ export const manifold: EngineKind = {
   name: "manifold",
   title: "Manifold",
   // The workloads make more than the cache's default holds; LMDB maps its whole file.
-  settings: "every write awaits its sync, cacheBytes 1 GiB as SQLite has",
+  settings: "every write awaits its sync, cacheBytes 1 GiB as SQLite has, logBytes 256 MiB",
   shrink: 1,
   runtimes: ["deno", "bun"],
   async open(dir) {
     // Here, so that the processes of the peers do without it, as this one does without theirs.
     const { bytes, open } = await import("../../mod.ts");
-    const db = await open(join(dir, "bench.manifold"), { cacheBytes: 2 ** 30 });
+    const db = await open(join(dir, "bench.manifold"), {
+      cacheBytes: 2 ** 30,
+      logBytes: 256 * 2 ** 20,
+    });
     const family = await db.columnFamily("bench");
     const table = family.table("entries", { key: bytes, value: bytes });
     return {

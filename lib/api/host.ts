@@ -81,6 +81,16 @@ export class Host {
     this.#start({ ...this.#data, role: "keeper", worker: -1, recover });
   }
 
+  /** Starts the keeper to apply the log, and the workers that will most likely have a part in it. */
+  startRecovery(families: number): void {
+    const { control, rings } = this.#memory;
+    this.startKeeper(true);
+    for (let worker = 0; worker < Math.min(families, rings.length); worker++) {
+      wantWorker(control, worker);
+    }
+    this.startWanted();
+  }
+
   /** Whether anything was ever written in this opening. */
   get keeperStarted(): boolean {
     return this.#keeperStarted;

@@ -352,7 +352,7 @@ async function start(
   log?.close();
   if (!meta.clean && !options.readOnly) {
     try {
-      host.startKeeper(true);
+      host.startRecovery(directory.families.length);
       await recovered(memory, path, options);
     } catch (error) {
       await finish();

@@ -466,8 +466,8 @@ export class FamilyEngine {
   }
 
   /** Gives back what can be, outside a group. */
-  reclaim(): void {
-    this.pager.reclaim();
+  reclaim(): boolean {
+    return this.pager.reclaim();
   }
 
   /**

@@ -127,14 +127,16 @@ export class FamilyPager implements PageWriter, Reclaiming {
     if (this.#stock.length >= frames) return;
     this.#useStore();
     const wanted = frames + this.#stockMax;
+    let horizon = this.#parts.epochs.horizon();
     for (let attempt = 0; this.#stock.length < wanted; attempt++) {
-      const frame = this.#parts.store.frames.take(this.#parts.slot, VISITS);
+      const frame = this.#parts.store.frames.take(this.#parts.slot, VISITS, horizon);
       if (frame >= 0) {
         this.#stock.push(frame);
         continue;
       }
       if (this.#stock.length >= frames) return;
       this.#parts.epochs.renew();
+      horizon = this.#parts.epochs.horizon();
       // The clock hand may pass many frames that are in use, dirty or not out of limbo yet.
       if (attempt % 4 === 3) this.#spill();
       if (attempt > ATTEMPTS_MAX) {
@@ -204,8 +206,8 @@ export class FamilyPager implements PageWriter, Reclaiming {
   }
 
   /** Gives pages back that no version needs any more. */
-  reclaim(): void {
-    this.retired.reclaim(this);
+  reclaim(): boolean {
+    return this.retired.reclaim(this);
   }
 
   // What RetiredPages asks for.
@@ -247,19 +249,15 @@ export class FamilyPager implements PageWriter, Reclaiming {
   #copyPage(from: number, to: number): void {
     const { arena } = this;
     const { pageSize } = arena;
-    const source = arena.chunk(from);
-    const target = arena.chunk(to);
-    const fromBase = arena.base(from);
-    const toBase = arena.base(to);
-    const slotsEnd = HEADER_BYTES + (source.u32[(fromBase >> 2) + WORD_KIND] >>> 16) * 8;
-    const cellsStart = pageSize - source.u32[(fromBase >> 2) + WORD_USED];
-    if (source !== target) {
-      target.u8.set(source.u8.subarray(fromBase, fromBase + pageSize), toBase);
-    } else if (cellsStart - slotsEnd < GAP_BYTES_MIN) {
-      target.u8.copyWithin(toBase, fromBase, fromBase + pageSize);
+    const { u32 } = arena.chunk(from);
+    const header = arena.base(from) >> 2;
+    const slotsEnd = HEADER_BYTES + (u32[header + WORD_KIND] >>> 16) * 8;
+    const cellsStart = pageSize - u32[header + WORD_USED];
+    if (cellsStart - slotsEnd < GAP_BYTES_MIN) {
+      arena.copy(from, to, 0, pageSize);
     } else {
-      target.u8.copyWithin(toBase, fromBase, fromBase + slotsEnd);
-      target.u8.copyWithin(toBase + cellsStart, fromBase + cellsStart, fromBase + pageSize);
+      arena.copy(from, to, 0, slotsEnd);
+      arena.copy(from, to, cellsStart, pageSize);
     }
   }
 

@@ -95,10 +95,12 @@ export class Keeper {
     const reused = log.size() === whole;
     if (!reused) log.truncate(LOG_HEADER_BYTES);
     const { uuid, generation } = this.meta;
+    const filled = Math.min(capacity, FILLED_AT_FIRST_BYTES);
+    if (!reused) log.write(LOG_HEADER_BYTES, new Uint8Array(filled));
     log.write(0, encodeLogHeader({ uuid, salt, capacity, generation }, checksum));
     this.#sync(log);
     syncName();
-    this.#commit.begin(capacity, reused ? capacity : 0);
+    this.#commit.begin(capacity, reused ? capacity : filled);
     this.#writeMeta({
       ...this.meta,
       generation: generation + 1,
@@ -357,5 +359,9 @@ export class Keeper {
   }
 }
 
+/**
+ * So much of a new log is written with zeros at once, so that the first syncs need not grow the file; bytes.
+ */
+const FILLED_AT_FIRST_BYTES = 8 * 2 ** 20;
 /** Room for extents that are taken between the two encodings of a directory. */
 const DIRECTORY_SLACK_BYTES = 1536;

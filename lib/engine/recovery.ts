@@ -12,7 +12,7 @@
 import { ManifoldError } from "../errors.ts";
 import type { LogReader } from "../log/log_file.ts";
 import { alignRecord, recordParts } from "../log/record.ts";
-import { type LogScan, readRecord, scanLog, type ScanOptions } from "../log/recovery_scan.ts";
+import { type LogScan, readRecord } from "../log/recovery_scan.ts";
 import { NEXT_FAMILY_ID, PUBLISH_LOCK } from "../memory/control.ts";
 import { FAMILY_CREATING, FAMILY_GHOST, FAMILY_LIVE } from "../memory/family_slots.ts";
 import { SpinLock } from "../memory/spin_lock.ts";
@@ -21,8 +21,8 @@ import { operationMemory } from "./operations.ts";
 import type { ThreadMemory } from "./thread_memory.ts";
 
 /**
- * The keeper's part: takes slots for families that the log makes, and gives up those that it deletes.
- * Returns the workers that have something to apply.
+ * The keeper's part: takes slots for families that the log makes, gives up those that it deletes, and
+ * says in the slots what the log has. Returns the workers that have something to apply.
  *
  * @throws {ManifoldError} `corrupt`.
  */
@@ -55,7 +55,9 @@ export function settleFamilies(
         }
         slot = slots.take(id, inLog.name, id % workers, FAMILY_CREATING);
       }
-      if (inLog.last > slots.version(slot)) busy.add(slots.worker(slot));
+      if (inLog.last <= slots.version(slot)) continue;
+      slots.setRecoverTo(slot, inLog.last);
+      busy.add(slots.worker(slot));
     }
   } finally {
     slots.lock.release();
@@ -63,10 +65,13 @@ export function settleFamilies(
   return busy;
 }
 
-export interface ReplayOptions extends ScanOptions {
+export interface ReplayOptions {
+  readonly path: string;
+  readonly salt: Uint8Array;
   readonly worker: number;
-  /** Where the scan begins. */
+  /** The positions between which the keeper has found records. */
   readonly from: number;
+  readonly end: number;
 }
 
 /**
@@ -81,21 +86,20 @@ export function replay(
   options: ReplayOptions,
 ): void {
   const { slots, control, thread } = memory;
-  const { path, salt, checksum, worker } = options;
-  const scan = scanLog(reader, options.from, { ...options, onProgress: undefined });
+  const { path, salt, worker } = options;
   const engines = new Map<number, FamilyEngine>();
   const versions = new Map<number, number>();
-  for (const [id, { last }] of scan.families) {
-    const slot = slots.findId(id);
-    if (slot < 0 || slots.worker(slot) !== worker || last <= slots.version(slot)) continue;
-    if (slots.state(slot) === FAMILY_GHOST) continue;
+  for (const slot of slots.used()) {
+    const last = slots.recoverTo(slot);
+    if (last === 0 || slots.worker(slot) !== worker) continue;
     const family = engine(slot);
-    versions.set(id, family.version);
+    versions.set(family.id, family.version);
     family.beginGroup(last);
-    engines.set(id, family);
+    engines.set(family.id, family);
   }
-  for (let position = options.from; position < scan.end;) {
-    const record = readRecord(reader, position, salt, checksum);
+  if (engines.size === 0) return;
+  for (let position = options.from; position < options.end;) {
+    const record = readRecord(reader, position, salt, undefined);
     if (record === undefined) {
       throw new ManifoldError("io", `${path}: the log changed while it was read, at ${position}`);
     }
@@ -126,7 +130,6 @@ export function replay(
       }
     }
     position += alignRecord(header.length);
-    options.onProgress?.(position);
   }
   for (const family of engines.values()) family.seal();
   const lock = new SpinLock(control.words, PUBLISH_LOCK);

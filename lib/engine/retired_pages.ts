@@ -84,9 +84,11 @@ export class RetiredPages {
     this.#batches.push({ epoch, runs });
   }
 
-  /** Moves everything on that can move. */
-  reclaim(family: Reclaiming): void {
-    if (this.#batches.length === 0 && this.#held.size === 0 && this.#cooling.length === 0) return;
+  /** Moves everything on that can move; says whether something is on its way to the next station. */
+  reclaim(family: Reclaiming): boolean {
+    if (this.#batches.length === 0 && this.#held.size === 0 && this.#cooling.length === 0) {
+      return false;
+    }
     const horizon = family.horizon();
     const pins = family.pins();
     let unlinked: Runs | undefined;
@@ -120,7 +122,9 @@ export class RetiredPages {
     while (this.#batches.length > 0 && Epochs.passed(this.#batches[0].epoch, horizon)) {
       settle(this.#batches.shift()!.runs);
     }
-    if (unlinked !== undefined) this.#cooling.push({ epoch: family.tag(), runs: unlinked });
+    if (unlinked === undefined) return false;
+    this.#cooling.push({ epoch: family.tag(), runs: unlinked });
+    return true;
   }
 
   /** All runs that version `version` does not use although they are not given back: (page, pages)*. */

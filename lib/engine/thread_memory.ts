@@ -28,7 +28,7 @@ export interface SharedMemory {
   readonly completions: SharedArrayBuffer;
   readonly rings: readonly SharedArrayBuffer[];
   readonly frames: FrameBuffers;
-  readonly arena: SharedArrayBuffer[];
+  readonly arena: readonly WebAssembly.Memory[];
 }
 
 export interface SharedMemorySizes {

@@ -131,9 +131,11 @@ export class Writer {
     return any;
   }
 
-  /** Gives pages back that nobody needs any more; when there is nothing else to do. */
-  reclaim(): void {
-    for (const { engine } of this.#families.values()) engine.reclaim();
+  /** Gives pages back that nobody needs any more; when there is nothing else to do. Says whether there is more. */
+  reclaim(): boolean {
+    let more = false;
+    for (const { engine } of this.#families.values()) if (engine.reclaim()) more = true;
+    return more;
   }
 
   /** Ends turns whose time is over; when the next lease ends, ms of the worker's clock. */
@@ -239,6 +241,10 @@ export class Writer {
         turns.waiting.push(inbox.keep(request, request.alone));
         continue;
       }
+      if (this.#standsAlone(request)) {
+        this.#putAside(requests.slice(i));
+        break;
+      }
       try {
         this.#serveOne(family, request);
       } catch (error) {
@@ -247,6 +253,17 @@ export class Writer {
       }
     }
     this.#seal();
+  }
+
+  /**
+   * The making and the deletion of a family are the only operation of their version, so that a
+   * recovery finds them without reading all operations: nothing joins them.
+   */
+  #standsAlone(request: Request): boolean {
+    const group = this.#group;
+    if (group === undefined) return false;
+    return request.kind === REQUEST_DROP ||
+      group.becomes === FAMILY_LIVE && group.staysAs === FAMILY_FREE;
   }
 
   #serveOne(family: Family, request: Request): void {
@@ -299,12 +316,7 @@ export class Writer {
       this.#answer(request, 0);
       return;
     }
-    const second = this.#group !== undefined;
     const group = this.#begin(family, request);
-    if (second) {
-      group.answers.push({ request, status: 0, detail: 0, result: 0 });
-      return;
-    }
     group.becomes = FAMILY_LIVE;
     group.staysAs = FAMILY_FREE;
     this.#lifecycle(OP_CREATE_FAMILY, request);

@@ -40,6 +40,8 @@ const CAPACITY = TAIL + 3;
 const ALLOCATED = TAIL + 4;
 const CHECKPOINT_BYTES = TAIL + 5;
 const CHECKPOINT_INTERVAL = TAIL + 6;
+const RECOVER_END = TAIL + 7;
+const FILLING = TAIL + 8;
 
 /** The ring is zero-filled ahead in steps of so many bytes, so that syncs need not grow the file. */
 const FILL_BYTES = 1024 * 1024;
@@ -72,11 +74,21 @@ export class GroupCommit {
       const f64 = this.#f64;
       f64[TAIL] = f64[DURABLE] = f64[HEAD] = 0;
       f64[CAPACITY] = capacity;
-      f64[ALLOCATED] = allocated;
+      f64[ALLOCATED] = allocated >= capacity ? Infinity : allocated;
+      f64[FILLING] = 0;
       for (let worker = 0; worker < WORKERS_MAX; worker++) {
         f64[writingIndex(worker)] = f64[unpublishedIndex(worker)] = -1;
       }
     });
+  }
+
+  /** Where the records end that a recovery applies. */
+  get recoverEnd(): number {
+    return this.#f64[RECOVER_END];
+  }
+
+  setRecoverEnd(position: number): void {
+    this.#f64[RECOVER_END] = position;
   }
 
   /** Bytes of log after which a checkpoint is due, and ms. */
@@ -110,7 +122,7 @@ export class GroupCommit {
       const tail = f64[TAIL];
       if (tail + size - f64[HEAD] > f64[CAPACITY]) return LOG_IS_FULL;
       if (tail + size > f64[ALLOCATED]) {
-        if (f64[ALLOCATED] < 0) return LOG_IS_FILLING;
+        if (f64[FILLING] !== 0) return LOG_IS_FILLING;
         if (size < LARGE_RECORD_BYTES && f64[ALLOCATED] < f64[CAPACITY]) {
           return LOG_WANTS_FILLING;
         }
@@ -123,15 +135,19 @@ export class GroupCommit {
     });
   }
 
-  /** Fills the next piece of the ring with zeros. Nobody can reserve in it meanwhile. */
+  /**
+   * Fills the next piece of the ring with zeros, if nobody else does. Nobody can reserve in it
+   * meanwhile.
+   */
   fill(file: File): void {
+    const capacity = this.#f64[CAPACITY];
     const from = this.#locked(() => {
       const allocated = this.#f64[ALLOCATED];
-      if (allocated >= 0 && allocated < this.#f64[CAPACITY]) this.#f64[ALLOCATED] = -1;
+      if (this.#f64[FILLING] !== 0 || allocated >= capacity) return -1;
+      this.#f64[FILLING] = 1;
       return allocated;
     });
-    const capacity = this.#f64[CAPACITY];
-    if (from < 0 || from >= capacity) return;
+    if (from < 0) return;
     const to = Math.min(capacity, from + FILL_BYTES);
     let filled = from;
     try {
@@ -140,6 +156,7 @@ export class GroupCommit {
     } finally {
       this.#locked(() => {
         this.#f64[ALLOCATED] = filled >= capacity ? Infinity : filled;
+        this.#f64[FILLING] = 0;
       });
       bumpAndWake(this.#control.words, LOG_SPACE);
     }

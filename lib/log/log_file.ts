@@ -125,6 +125,23 @@ export class LogReader {
     return this.#window.subarray(at, Math.min(at + length, this.#length));
   }
 
+  /**
+   * The first of the positions from `from` to `to`, `step` apart (both multiples of it), where `word`
+   * stands; -1 if it stands at none.
+   */
+  findWord(word: number, from: number, to: number, step: number): number {
+    for (let position = from; position <= to;) {
+      const length = Math.min(WINDOW_BYTES, to + step - position, this.capacity);
+      const bytes = this.read(position, length);
+      const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
+      for (let i = 0; i < words.length; i += step >> 2) {
+        if (words[i] === word) return position + i * 4;
+      }
+      position += length;
+    }
+    return -1;
+  }
+
   #fill(position: number, length: number): number {
     const at = position % this.capacity;
     const first = Math.min(length, this.capacity - at);

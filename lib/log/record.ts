@@ -27,7 +27,8 @@ export const RECORD_ALIGNMENT = 64;
 export const RECORD_HEADER_BYTES = 64;
 export const PART_HEADER_BYTES = 16;
 
-const MAGIC = 0x4345524d;
+/** The first word of a record. */
+export const RECORD_MAGIC = 0x4345524d;
 const CHECKSUM_AT = 48;
 
 export function alignRecord(bytes: number): number {
@@ -110,7 +111,7 @@ export class RecordBuilder {
     this.#u8.fill(0, length, padded);
     const view = this.#view;
     this.#u8.fill(0, 0, RECORD_HEADER_BYTES);
-    view.setUint32(0, MAGIC, true);
+    view.setUint32(0, RECORD_MAGIC, true);
     view.setUint32(4, length, true);
     putU53(view, 8, position);
     this.#u8.set(life.salt, 16);
@@ -156,7 +157,7 @@ export function readRecordHeader(
 ): RecordHeader | undefined {
   if (bytes.length < RECORD_HEADER_BYTES) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, RECORD_HEADER_BYTES);
-  if (view.getUint32(0, true) !== MAGIC) return undefined;
+  if (view.getUint32(0, true) !== RECORD_MAGIC) return undefined;
   if (getU53(view, 8) !== position) return undefined;
   for (let i = 0; i < salt.length; i++) if (bytes[16 + i] !== salt[i]) return undefined;
   return {

@@ -24,6 +24,7 @@ import {
   readRecordHeader,
   RECORD_ALIGNMENT,
   RECORD_HEADER_BYTES,
+  RECORD_MAGIC,
   type RecordHeader,
   recordParts,
   recordVerifies,
@@ -55,12 +56,15 @@ export interface ScanOptions {
   readonly onProgress?: (position: number) => void;
 }
 
-/** A record that counts: its header and bytes, valid until the next read. */
+/**
+ * A record that counts: its header and bytes, valid until the next read. Without `checksum`, one that
+ * is known to verify.
+ */
 export function readRecord(
   reader: LogReader,
   position: number,
   salt: Uint8Array,
-  checksum: Checksum,
+  checksum: Checksum | undefined,
 ): { header: RecordHeader; bytes: Uint8Array } | undefined {
   const header = readRecordHeader(
     reader.read(position, RECORD_HEADER_BYTES),
@@ -71,7 +75,8 @@ export function readRecord(
     header === undefined || header.length < RECORD_HEADER_BYTES || header.length > reader.capacity
   ) return undefined;
   const bytes = reader.read(position, header.length);
-  if (bytes.length < header.length || !recordVerifies(bytes, checksum)) return undefined;
+  if (bytes.length < header.length) return undefined;
+  if (checksum !== undefined && !recordVerifies(bytes, checksum)) return undefined;
   return { header, bytes };
 }
 
@@ -131,26 +136,26 @@ function noteParts(
       );
     }
     family.last = part.version;
-    // A creation or deletion is an operation of its own: only small parts can be one.
-    if (part.to - part.from > LIFECYCLE_BYTES_MAX) continue;
-    const copy = bytes.slice(part.from, part.to);
-    reader.begin(operationMemory(copy), 0, copy.length);
-    while (reader.next()) {
-      if (reader.kind === OP_CREATE_FAMILY) {
-        family.name = decodeText(reader.value());
-      } else if (reader.kind === OP_DROP_FAMILY) {
-        family.dropped = true;
-      }
+    // The making and the deletion of a family are the only operation of their part.
+    const kind = part.to > part.from ? bytes[part.from] : 0;
+    if (kind === OP_DROP_FAMILY) {
+      family.dropped = true;
+    } else if (kind === OP_CREATE_FAMILY) {
+      const copy = bytes.slice(part.from, part.to);
+      reader.begin(operationMemory(copy), 0, copy.length);
+      reader.next();
+      family.name = decodeText(reader.value());
     }
   }
 }
 
-const LIFECYCLE_BYTES_MAX = 512;
-
 /** Looks behind the end for records that would have to be there no more. */
 function probeBehind(log: LogReader, from: number, end: number, options: ScanOptions): void {
   const last = from + log.capacity - RECORD_HEADER_BYTES;
-  for (let position = end + RECORD_ALIGNMENT; position <= last; position += RECORD_ALIGNMENT) {
+  let position = end;
+  for (;;) {
+    position = log.findWord(RECORD_MAGIC, position + RECORD_ALIGNMENT, last, RECORD_ALIGNMENT);
+    if (position < 0) return;
     const header = readRecordHeader(
       log.read(position, RECORD_HEADER_BYTES),
       position,

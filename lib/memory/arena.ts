@@ -8,11 +8,16 @@
  * @module
  */
 
+import { type CopyKernel, copyKernel } from "./copy_kernel.ts";
+
 /** One chunk of the arena, seen as bytes and as 32-bit little-endian words. */
 export interface Chunk {
   readonly u8: Uint8Array;
   readonly u32: Uint32Array;
 }
+
+/** Bytes in which WebAssembly counts its memory. */
+const WASM_PAGE_BYTES = 65536;
 
 /** The most bytes in one chunk. */
 export const CHUNK_BYTES_MAX = 2 ** 30;
@@ -28,12 +33,13 @@ export class Arena {
   readonly frameMask: number;
   readonly frameCount: number;
   readonly chunks: Chunk[];
-  readonly buffers: SharedArrayBuffer[];
+  readonly #kernels: CopyKernel[];
 
-  constructor(pageSize: number, buffers: SharedArrayBuffer[]) {
+  constructor(pageSize: number, memories: readonly WebAssembly.Memory[]) {
+    const buffers = memories.map((memory) => memory.buffer);
     this.pageSize = pageSize;
     this.pageShift = 31 - Math.clz32(pageSize);
-    this.buffers = buffers;
+    this.#kernels = memories.map(copyKernel);
     this.chunks = buffers.map((buffer) => ({
       u8: new Uint8Array(buffer),
       u32: new Uint32Array(buffer),
@@ -42,19 +48,34 @@ export class Arena {
       ? 31 - Math.clz32(buffers[0].byteLength >>> this.pageShift)
       : 30;
     this.frameMask = 2 ** this.frameShift - 1;
-    this.frameCount = buffers.reduce((sum, buffer) => sum + buffer.byteLength, 0) / pageSize;
+    const bytes = buffers.reduce((sum, buffer) => sum + buffer.byteLength, 0);
+    this.frameCount = Math.floor(bytes / pageSize);
   }
 
   /** Shared memory for `frames` frames, in chunks. The system commits it when it is touched. */
-  static allocate(pageSize: number, frames: number): SharedArrayBuffer[] {
-    const buffers: SharedArrayBuffer[] = [];
+  static allocate(pageSize: number, frames: number): WebAssembly.Memory[] {
+    const memories: WebAssembly.Memory[] = [];
     let left = frames * pageSize;
     while (left > 0) {
       const bytes = Math.min(left, CHUNK_BYTES_MAX);
-      buffers.push(new SharedArrayBuffer(bytes));
+      const pages = Math.ceil(bytes / WASM_PAGE_BYTES);
+      memories.push(new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }));
       left -= bytes;
     }
-    return buffers;
+    return memories;
+  }
+
+  /** Copies part of a frame, from byte `start` to byte `end`, to the same place of another. */
+  copy(from: number, to: number, start: number, end: number): void {
+    const chunk = from >> this.frameShift;
+    const fromBase = this.base(from) + start;
+    const toBase = this.base(to) + start;
+    if (chunk === to >> this.frameShift) {
+      this.#kernels[chunk](toBase, fromBase, end - start);
+    } else {
+      const source = this.chunks[chunk].u8.subarray(fromBase, fromBase + end - start);
+      this.chunk(to).u8.set(source, toBase);
+    }
   }
 
   chunk(frame: number): Chunk {

@@ -17,6 +17,7 @@
  * | 8–9 | version of the durable checkpoint (i64) |
  * | 10–11 | version of the checkpoint in progress, -1 for none (i64) |
  * | 12–13 | private version of a bypass (i64) |
+ * | 14–15 | version that the recovery makes (i64) |
  * | 16–31 | entry of the durable checkpoint |
  * | 32–47 | entry handed over for the checkpoint in progress |
  * | 48–111 | name, UTF-8 |
@@ -56,6 +57,7 @@ const BYPASS = 7;
 const DURABLE_I64 = 4;
 const CHECKPOINT_I64 = 5;
 const PRIVATE_I64 = 6;
+const RECOVER_I64 = 7;
 const DURABLE_ENTRY = 16;
 const HANDED_ENTRY = 32;
 const HANDED_FAILURE = HANDED_ENTRY + 15;
@@ -309,6 +311,15 @@ export class FamilySlots {
   setPrivateVersion(slot: number, version: number): void {
     Atomics.store(this.#i64, slot * (SLOT_WORDS / 2) + PRIVATE_I64, BigInt(Math.max(version, 0)));
     Atomics.store(this.#words, slot * SLOT_WORDS + BYPASS, version < 0 ? 0 : 1);
+  }
+
+  /** The version that the log has for the family: 0 if there is nothing to recover. */
+  recoverTo(slot: number): number {
+    return Number(Atomics.load(this.#i64, slot * (SLOT_WORDS / 2) + RECOVER_I64));
+  }
+
+  setRecoverTo(slot: number, version: number): void {
+    Atomics.store(this.#i64, slot * (SLOT_WORDS / 2) + RECOVER_I64, BigInt(version));
   }
 
   /** The number of the checkpoint for which the worker has handed over its state. */

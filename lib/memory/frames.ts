@@ -115,11 +115,11 @@ export class Frames {
 
   /**
    * Takes a frame, evicting a clean one if it comes to that; -1 if none was found among the next
-   * `visitsMax` frames under the clock hand. The frame is owned by the calling thread.
+   * `visitsMax` frames under the clock hand. The frame is owned by the calling thread. `horizon` is that
+   * of the epochs, now or some time ago.
    */
-  take(family: number, visitsMax: number): number {
+  take(family: number, visitsMax: number, horizon: number = this.#epochs.horizon()): number {
     const states = this.#states;
-    const horizon = this.#epochs.horizon();
     const own = this.#takeFromLimbo(horizon);
     if (own >= 0) return own;
     const share = this.#sureShare();

@@ -29,6 +29,24 @@ export function sleepWhile(
   for (let i = 0; i < 1000 && Atomics.load(words, index) === value; i++) pause();
 }
 
+/** Spins while `words[index]` is `value`, for about `ms`; whether it still is. */
+export function spinWhile(
+  words: Int32Array,
+  index: number,
+  value: number,
+  ms: number,
+  now: () => number,
+): boolean {
+  const end = now() + ms;
+  do {
+    for (let i = 0; i < 20; i++) {
+      if (Atomics.load(words, index) !== value) return false;
+      pause();
+    }
+  } while (now() < end);
+  return true;
+}
+
 /** Passes a few dozen nanoseconds. */
 export function pauseBriefly(): void {
   pause();

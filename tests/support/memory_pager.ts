@@ -68,12 +68,12 @@ export class MemoryPager implements PageWriter {
   constructor(options: MemoryPagerOptions) {
     const { pageSize, frames, chunkBytes } = options;
     const all = frames + RING_FRAMES;
-    let buffers = Arena.allocate(pageSize, all);
-    if (chunkBytes !== undefined) {
-      const chunks = Math.ceil(all * pageSize / chunkBytes);
-      buffers = Array.from({ length: chunks }, () => new SharedArrayBuffer(chunkBytes));
+    const chunkFrames = chunkBytes === undefined ? all : chunkBytes / pageSize;
+    const memories: WebAssembly.Memory[] = [];
+    for (let left = all; left > 0; left -= chunkFrames) {
+      memories.push(...Arena.allocate(pageSize, chunkFrames));
     }
-    this.arena = new Arena(pageSize, buffers);
+    this.arena = new Arena(pageSize, memories);
     this.#hostile = options.hostile ?? false;
     this.#frameOf = new Int32Array(all + 1);
     this.#birthOf = new Float64Array(all + 1);
@@ -263,7 +263,7 @@ export class MemoryPager implements PageWriter {
 
 /** A private page outside any pager, for tests of page functions. */
 export function blankPage(pageSize: number, kind = PAGE_LEAF, level = 0): Arena {
-  const arena = new Arena(pageSize, [new SharedArrayBuffer(2 * pageSize)]);
+  const arena = new Arena(pageSize, Arena.allocate(pageSize, 2));
   for (let frame = 0; frame < 2; frame++) {
     arena.chunk(frame).u32[(arena.base(frame) >> 2) + WORD_KIND] = kind | (level << 8);
   }

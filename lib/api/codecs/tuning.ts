@@ -64,7 +64,9 @@ class Slab {
       own.set(bytes);
       return own;
     }
-    const at = aligned ? (this.#used + 7) & ~7 : this.#used;
+    // V8 copies off shared memory in words if both ends have the same alignment, else byte by byte.
+    const from = aligned ? 0 : bytes.byteOffset;
+    const at = this.#used + ((from - this.#used) & 7);
     const end = at + length;
     // A caller may have transferred the slab away: its length is then 0.
     if (end > this.#bytes.length) {
