@@ -6,7 +6,7 @@
  * @module
  */
 
-/** What went wrong, for programs. See `docs/errors.md` for causes and remedies. */
+/** What went wrong, for programs. */
 export type ErrorCode =
   | "closed"
   | "not-found"

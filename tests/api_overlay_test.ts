@@ -10,7 +10,7 @@ import { Overlay } from "../lib/api/overlay.ts";
 import type { OverlayEntries } from "../lib/api/overlay_entries.ts";
 import type { EncodedRange, KeyBound } from "../lib/api/range.ts";
 import { RawTable } from "../lib/api/raw_reads.ts";
-import { operationMemory, OperationReader, TABLE_ALIAS } from "../lib/engine/operations.ts";
+import { operationMemory, OperationReader, TABLE_ALIAS } from "../lib/log/operations.ts";
 import { ManifoldError } from "../lib/errors.ts";
 import { assert, assertEquals, assertThrows } from "./support/assert.ts";
 import { LocalFamily, Operations } from "./support/local_family.ts";

@@ -1,5 +1,5 @@
 /**
- * The caller's side of operations (lib/engine/operations.ts): typed keys and values into the bytes of
+ * The caller's side of operations (lib/log/operations.ts): typed keys and values into the bytes of
  * a transaction.
  *
  * Invariants: an operation is there whole or not at all, whatever a codec throws; the bytes are a
@@ -25,7 +25,7 @@ import {
   RANGE_LOWER_INCLUSIVE,
   RANGE_UPPER_INCLUSIVE,
   TABLE_ALIAS,
-} from "../engine/operations.ts";
+} from "../log/operations.ts";
 import { ManifoldError } from "../errors.ts";
 import { VALUE_BYTES_MAX } from "../storage/overflow.ts";
 import { keyBytesMax } from "../tree/page.ts";

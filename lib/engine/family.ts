@@ -55,9 +55,9 @@ import {
   RANGE_LOWER_INCLUSIVE,
   RANGE_UPPER_INCLUSIVE,
   TABLE_ALIAS,
-} from "./operations.ts";
+} from "../log/operations.ts";
 import { DETAIL_CODECS, DETAIL_KEY, DETAIL_TABLE_GONE, DETAIL_VALUE } from "./requests.ts";
-import type { OperationMemory } from "./operations.ts";
+import type { OperationMemory } from "../log/operations.ts";
 import type { ErrorCode } from "../errors.ts";
 
 /** What a family's engine works with. */

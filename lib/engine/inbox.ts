@@ -22,7 +22,7 @@ import {
   ENTRY_THREAD,
   type WriteRing,
 } from "../memory/write_ring.ts";
-import { type OperationMemory, operationMemory } from "./operations.ts";
+import { type OperationMemory, operationMemory } from "../log/operations.ts";
 import { FLAG_FIRST, FLAG_LAST, REQUEST_TRANSACTION } from "./requests.ts";
 
 /** One request. */

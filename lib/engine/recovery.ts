@@ -17,7 +17,7 @@ import { NEXT_FAMILY_ID, PUBLISH_LOCK } from "../memory/control.ts";
 import { FAMILY_CREATING, FAMILY_GHOST, FAMILY_LIVE } from "../memory/family_slots.ts";
 import { SpinLock } from "../memory/spin_lock.ts";
 import type { FamilyEngine } from "./family.ts";
-import { operationMemory } from "./operations.ts";
+import { operationMemory } from "../log/operations.ts";
 import type { ThreadMemory } from "./thread_memory.ts";
 
 /**

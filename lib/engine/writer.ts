@@ -29,7 +29,7 @@ import { SpinLock } from "../memory/spin_lock.ts";
 import { isAlive } from "../memory/threads.ts";
 import { FamilyEngine, type FamilyParts, Refusal } from "./family.ts";
 import type { Inbox, Request } from "./inbox.ts";
-import { encodeOperation, OP_CREATE_FAMILY, OP_DROP_FAMILY } from "./operations.ts";
+import { encodeOperation, OP_CREATE_FAMILY, OP_DROP_FAMILY } from "../log/operations.ts";
 import {
   DETAIL_FAMILY_GONE,
   DETAIL_TURN_OVER,

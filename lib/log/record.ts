@@ -15,7 +15,7 @@
  * | 48 | 8 | checksum: XXH64 of the record with this field zero |
  *
  * A part has a header of 16 bytes: family id, bytes of its operations (u32 each), version that it
- * makes (u53); then the operations (lib/engine/operations.ts).
+ * makes (u53); then the operations (lib/log/operations.ts).
  *
  * @module
  */

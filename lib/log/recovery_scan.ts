@@ -14,7 +14,7 @@ import {
   OP_DROP_FAMILY,
   operationMemory,
   OperationReader,
-} from "../engine/operations.ts";
+} from "./operations.ts";
 import { ManifoldError } from "../errors.ts";
 import { decodeText } from "../memory/utf8.ts";
 import type { Checksum } from "../storage/checksum.ts";

@@ -21,7 +21,7 @@ import {
   RANGE_LOWER_INCLUSIVE,
   RANGE_UPPER_INCLUSIVE,
   TABLE_ALIAS,
-} from "../../lib/engine/operations.ts";
+} from "../../lib/log/operations.ts";
 import { allocateSharedMemory, ThreadMemory } from "../../lib/engine/thread_memory.ts";
 import {
   FAMILY_LIVE,
