@@ -243,3 +243,32 @@ test("contract: keys of tuples come in the order of their parts, and prefixes go
   }
   assertEquals(table.first({ gt: ["a", Infinity] })?.[0], ["a\0", -Infinity]);
 });
+
+test("contract: the cache can be made smaller and larger while the database is used", async () => {
+  await withTempDir(async (dir) => {
+    const options = { ...SMALL, cacheBytes: 4 * 2 ** 20 };
+    await using db = await open(join(dir, "cache.manifold"), options);
+    const table = (await db.columnFamily("shop")).table("rows", { key: u32, value: text });
+    const valueOf = (i: number): string => `${i} `.repeat(60);
+    for (let from = 0; from < 20_000; from += 1000) {
+      await table.setMany(Array.from({ length: 1000 }, (_, i) => [from + i, valueOf(from + i)]));
+    }
+    await db.checkpoint();
+    const filled = (): number => db.stats().cache.clean + db.stats().cache.dirty;
+    const readAll = (): void => {
+      for (let i = 0; i < 20_000; i++) assertEquals(table.get(i), valueOf(i));
+    };
+    readAll();
+    assertGreater(filled(), 700, "pages in the cache of 1,024 frames");
+    db.configure({ cacheBytes: 2 ** 20 });
+    assertEquals(db.stats().cache.frames, 256);
+    readAll();
+    assert(filled() <= 256, `${filled()} pages in the cache of 256 frames`);
+    db.configure({ cacheBytes: 16 * 2 ** 20 });
+    readAll();
+    readAll();
+    assertGreater(filled(), 1024, "pages in the cache of 4,096 frames");
+    await table.setMany(Array.from({ length: 5000 }, (_, i) => [i, valueOf(i)]));
+    readAll();
+  });
+});

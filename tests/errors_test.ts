@@ -374,7 +374,9 @@ test("errors: not-supported says what to do instead", async () => {
       const to = join(dir, "backup");
       await refused("not-supported", ["backup()"], () => db.backup(to));
       assertEquals(await stat(to).catch(() => undefined), undefined);
-      await refused("not-supported", ["cacheBytes"], () => db.configure({ cacheBytes: 2 ** 24 }));
+      for (const cacheBytes of [2 ** 20 - 1, 2 ** 40]) {
+        await refused("invalid-argument", ["cacheBytes"], () => db.configure({ cacheBytes }));
+      }
       await refused(
         "not-supported",
         ["timeoutMs"],

@@ -16,6 +16,7 @@ import { createFamily, dropFamily, settledFamily } from "./family_lifecycle.ts";
 import { checkName } from "./names.ts";
 import type { CheckpointSettings, DatabaseHandle, Durability, Session } from "./session.ts";
 import type { Snapshot } from "./snapshot.ts";
+import { checkCacheBytes } from "./open_options.ts";
 import { type DatabaseStats, databaseStats, type FamilyStats, familyStats } from "./stats.ts";
 import type { Transaction, TransactionOptions } from "./transaction.ts";
 
@@ -49,7 +50,10 @@ export interface ColumnFamilyOptions {
  * ```
  */
 export interface DatabaseSettings {
-  /** Not supported yet: the cache keeps the size it was opened with. */
+  /**
+   * Bytes of the cache, for all threads: from 1 MiB to four times of what it was opened with, if that
+   * is not above 4 GiB. Memory that was used once stays with the process, also when the cache gets smaller.
+   */
   readonly cacheBytes?: number;
   /** When checkpoints are made; what is not given stays. */
   readonly checkpoint?: CheckpointSettings;
@@ -356,11 +360,10 @@ export class Database implements AsyncDisposable {
   }
 
   /**
-   * Changes settings. `invalid-argument` for a value out of its bounds, and nothing is changed then;
-   * `not-supported` for `cacheBytes`.
+   * Changes settings. `invalid-argument` for a value out of its bounds, and nothing is changed then.
    *
-   * @param settings What is not given stays as it is. `checkpoint` is for all threads, `durability`
-   * for this one.
+   * @param settings What is not given stays as it is. `cacheBytes` and `checkpoint` are for all threads,
+   * `durability` for this one.
    *
    * @example
    * ```ts
@@ -389,11 +392,12 @@ export class Database implements AsyncDisposable {
       }
     }
     const { cacheBytes, checkpoint, durability } = settings;
-    if (cacheBytes !== undefined) {
-      throw notSupported("change of cacheBytes", "close it and open it with another size");
-    }
+    const { frames, shared } = this.#open.session.memory;
+    const cacheBytesMax = frames.count * shared.pageSize;
+    if (cacheBytes !== undefined) checkCacheBytes(cacheBytes, cacheBytesMax);
     if (durability !== undefined) isEventual(durability);
     if (checkpoint !== undefined) this.#open.session.configureCheckpoint(checkpoint);
+    if (cacheBytes !== undefined) frames.resize(Math.floor(cacheBytes / shared.pageSize));
     if (durability !== undefined) this.#open.session.settings.durability = durability;
   }
 

@@ -41,6 +41,8 @@ import { ThreadSession } from "./thread_session.ts";
 const RING_BYTES = 8 * 2 ** 20;
 /** Pages that the page table has room for at the least. */
 const PAGES_MIN = 2 ** 24;
+/** A cache can be made four times as large while it is open, up to so many bytes. */
+const CACHE_GROWS_TO = 4 * 2 ** 30;
 /** Threads that can attach to a database. */
 const ATTACHED_MAX = 64;
 
@@ -301,6 +303,7 @@ async function start(
     shared = allocateSharedMemory({
       pageSize,
       cacheBytes: options.cacheBytes,
+      cacheBytesMax: Math.max(options.cacheBytes, Math.min(options.cacheBytes * 4, CACHE_GROWS_TO)),
       pagesMax: Math.max(PAGES_MIN, directory.filePages * 4),
       workers: options.maxWorkers,
       ringBytes: RING_BYTES,

@@ -186,6 +186,11 @@ export function checkOptions(options: OpenOptions = {}): CheckedOptions {
 }
 
 /** @throws {ManifoldError} `invalid-argument` */
+export function checkCacheBytes(cacheBytes: unknown, most: number): void {
+  integer("cacheBytes", cacheBytes, 0, MIB, most);
+}
+
+/** @throws {ManifoldError} `invalid-argument` */
 export function checkCheckpoint(
   settings: CheckpointSettings | undefined,
   logBytes: number,

@@ -119,8 +119,8 @@ export function databaseStats(open: OpenSession, families: FamilyStats[]): Datab
   return {
     families,
     cache: {
-      bytes: frames.count * shared.pageSize,
-      frames: frames.count,
+      bytes: frames.limit * shared.pageSize,
+      frames: frames.limit,
       ...frames.census(),
       evictions: frames.evictions,
     },

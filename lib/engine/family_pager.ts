@@ -83,7 +83,7 @@ export class FamilyPager implements PageWriter, Reclaiming {
     this.arena = parts.store.arena;
     this.#writer = new PageWriterOut(parts.store, parts.epochs);
     this.#stock = parts.store.stock;
-    this.#stockMax = Math.min(STOCK_MAX, Math.ceil(parts.store.frames.count / STOCK_PART));
+    this.#stockMax = Math.min(STOCK_MAX, Math.ceil(parts.store.frames.limit / STOCK_PART));
     this.#incarnation = newIncarnation(parts.control);
   }
 

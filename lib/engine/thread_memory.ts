@@ -7,7 +7,13 @@
 
 import { Arena } from "../memory/arena.ts";
 import { Completions } from "../memory/completions.ts";
-import { allocateControl, Control, GLOBAL_EPOCH, THREADS_MAX } from "../memory/control.ts";
+import {
+  allocateControl,
+  Control,
+  FRAMES_LIMIT,
+  GLOBAL_EPOCH,
+  THREADS_MAX,
+} from "../memory/control.ts";
 import { Epochs } from "../memory/epochs.ts";
 import { FamilySlots } from "../memory/family_slots.ts";
 import { type FrameBuffers, Frames, PRIVATE_FRAMES } from "../memory/frames.ts";
@@ -34,6 +40,8 @@ export interface SharedMemory {
 export interface SharedMemorySizes {
   readonly pageSize: number;
   readonly cacheBytes: number;
+  /** What the cache may grow to while it is open. Default: `cacheBytes`. */
+  readonly cacheBytesMax?: number;
   /** Pages that the file can grow to. */
   readonly pagesMax: number;
   /** Writing workers, and bytes of the write queue of each. */
@@ -44,7 +52,7 @@ export interface SharedMemorySizes {
 /** Reserves all shared memory. The system commits what is touched. */
 export function allocateSharedMemory(sizes: SharedMemorySizes): SharedMemory {
   const { pageSize } = sizes;
-  const frames = Math.floor(sizes.cacheBytes / pageSize);
+  const frames = Math.floor((sizes.cacheBytesMax ?? sizes.cacheBytes) / pageSize);
   const memory: SharedMemory = {
     pageSize,
     control: allocateControl(),
@@ -55,7 +63,9 @@ export function allocateSharedMemory(sizes: SharedMemorySizes): SharedMemory {
     frames: Frames.allocate(frames, sizes.pagesMax),
     arena: Arena.allocate(pageSize, frames + THREADS_MAX * PRIVATE_FRAMES),
   };
-  Atomics.store(new Int32Array(memory.control), GLOBAL_EPOCH, 1);
+  const words = new Int32Array(memory.control);
+  Atomics.store(words, GLOBAL_EPOCH, 1);
+  Atomics.store(words, FRAMES_LIMIT, Math.floor(sizes.cacheBytes / pageSize));
   return memory;
 }
 

@@ -43,6 +43,7 @@ export const NEXT_FAMILY_ID = 15 * LINE + 3;
 export const FILE_PAGES = 15 * LINE + 4;
 export const DEATHS = 15 * LINE + 5;
 export const RECOVERIES_LEFT = 15 * LINE + 6;
+export const FRAMES_LIMIT = 15 * LINE + 7;
 
 /** Keeper requests and answers (keeper_state.ts): eight words from here. */
 export const KEEPER = 16 * LINE;

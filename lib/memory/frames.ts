@@ -20,7 +20,7 @@
  * @module
  */
 
-import { CLOCK_HAND, type Control, EVICTIONS } from "./control.ts";
+import { CLOCK_HAND, type Control, EVICTIONS, FRAMES_LIMIT } from "./control.ts";
 import type { Epochs } from "./epochs.ts";
 import type { FamilySlots } from "./family_slots.ts";
 
@@ -59,6 +59,7 @@ export class Frames {
     };
   }
 
+  /** Frames that there is memory for. */
   readonly count: number;
   /** Frame of a page plus one, 0 for none; by page number. Read with `Atomics.load`. */
   readonly table: Int32Array;
@@ -94,6 +95,26 @@ export class Frames {
     this.#thread = thread;
   }
 
+  /** Frames that may be used: the first so many. */
+  get limit(): number {
+    return Atomics.load(this.#control.words, FRAMES_LIMIT);
+  }
+
+  /** Uses more frames from now on, or fewer: then the others are emptied, dirty ones once they are written. */
+  resize(frames: number): void {
+    Atomics.store(this.#control.words, FRAMES_LIMIT, frames);
+    this.#epochs.enter();
+    try {
+      for (let frame = frames; frame < this.count; frame++) this.#evictIfClean(frame);
+    } finally {
+      this.#epochs.leave();
+    }
+  }
+
+  #evictIfClean(frame: number): void {
+    if (this.kind(frame) === FRAME_CLEAN && this.#own(frame, FRAME_CLEAN)) this.#toLimbo(frame);
+  }
+
   kind(frame: number): number {
     return Atomics.load(this.#states, frame) & KIND_MASK;
   }
@@ -124,7 +145,7 @@ export class Frames {
     if (own >= 0) return own;
     const share = this.#sureShare();
     for (let visit = 0; visit < visitsMax; visit++) {
-      const frame = (Atomics.add(this.#control.words, CLOCK_HAND, 1) >>> 0) % this.count;
+      const frame = (Atomics.add(this.#control.words, CLOCK_HAND, 1) >>> 0) % this.limit;
       const state = Atomics.load(states, frame);
       switch (state & KIND_MASK) {
         case FRAME_FREE:
@@ -190,6 +211,7 @@ export class Frames {
   /** A dirty frame's page is in the file now. */
   markClean(frame: number): void {
     Atomics.compareExchange(this.#states, frame, FRAME_DIRTY, FRAME_CLEAN);
+    if (frame >= this.limit) this.#evictIfClean(frame);
   }
 
   /** Makes a clean frame dirty before its worker changes the page again; false if it was evicted. */
@@ -250,10 +272,14 @@ export class Frames {
     return Number(Atomics.load(this.#control.i64, EVICTIONS));
   }
 
-  /** How many frames are of each kind (for statistics and tests). */
+  /** How many frames are of each kind, but for empty ones beyond the limit (for statistics and tests). */
   census(): { free: number; owned: number; clean: number; dirty: number; limbo: number } {
     const counts = [0, 0, 0, 0, 0];
-    for (let frame = 0; frame < this.count; frame++) counts[this.kind(frame)]++;
+    for (let frame = 0; frame < this.count; frame++) {
+      const kind = this.kind(frame);
+      const filled = kind === FRAME_CLEAN || kind === FRAME_DIRTY;
+      if (frame < this.limit || filled) counts[kind]++;
+    }
     const [free, owned, clean, dirty, limbo] = counts;
     return { free, owned, clean, dirty, limbo };
   }
@@ -278,12 +304,12 @@ export class Frames {
       const state = Atomics.load(this.#states, frame);
       if ((state & KIND_MASK) === FRAME_LIMBO) {
         if (!limboPassed(state, horizon)) return -1;
-        if (this.#own(frame, state)) {
+        if (frame < this.limit && this.#own(frame, state)) {
           this.#dropLimboHead();
           return frame;
         }
       }
-      this.#dropLimboHead(); // another thread took it
+      this.#dropLimboHead(); // another thread took it, or it is not to be used any more
     }
     return -1;
   }
@@ -301,8 +327,8 @@ export class Frames {
    */
   #sureShare(): number {
     const live = Math.max(1, this.#slots.live);
-    const share = Math.max(SHARE_MIN, Math.floor(this.count / 4 / live));
-    return Math.min(share, Math.floor(this.count / 2 / live));
+    const share = Math.max(SHARE_MIN, Math.floor(this.limit / 4 / live));
+    return Math.min(share, Math.floor(this.limit / 2 / live));
   }
 }
 
