@@ -7,11 +7,11 @@
 
 import { Keeper } from "../lib/engine/keeper.ts";
 import {
+  beginRecoveries,
   LIFE_BEGUN,
   LIFE_RECOVERING,
   recoveriesLeft,
   setLife,
-  setRecoveriesLeft,
 } from "../lib/engine/life.ts";
 import { settleFamilies } from "../lib/engine/recovery.ts";
 import type { ThreadMemory } from "../lib/engine/thread_memory.ts";
@@ -100,7 +100,7 @@ class KeeperLoop {
     this.#commit.begin(capacity, capacity);
     this.#commit.setRecoverEnd(scan.end);
     for (const worker of busy) wantWorker(control, worker);
-    setRecoveriesLeft(control, countStarted(control));
+    beginRecoveries(control, countStarted(control), busy.size);
     setLife(control, LIFE_RECOVERING);
     for (;;) {
       const seen = Atomics.load(control.words, KEEPER_WAKE);

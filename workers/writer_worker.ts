@@ -313,19 +313,25 @@ class WriterLoop {
     const { meta, path, worker } = this.#data;
     const logPath = logPathOf(path);
     const log = runtime.openFile(logPath, { write: false, create: false, noFollow: true });
+    let applied: boolean;
     try {
       const { capacity } = readLogHeader(log, checksum);
-      replay(this.#memory, new LogReader(log, capacity), (slot) => this.#writer.engine(slot), {
-        path: logPath,
-        salt: meta.salt,
-        from: meta.logPosition,
-        end: this.#commit.recoverEnd,
-        worker,
-      });
+      applied = replay(
+        this.#memory,
+        new LogReader(log, capacity),
+        (slot) => this.#writer.engine(slot),
+        {
+          path: logPath,
+          salt: meta.salt,
+          from: meta.logPosition,
+          end: this.#commit.recoverEnd,
+          worker,
+        },
+      );
     } finally {
       log.close();
     }
-    recoveryDone(this.#memory.control);
+    recoveryDone(this.#memory.control, applied);
   }
 
   /** Serves the checkpoint that ends the recovery. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { LIFE_BEGUN, lifeOf, recoveriesLeft } from "../engine/life.ts";
+import { LIFE_BEGUN, lifeOf, recoveryCounts } from "../engine/life.ts";
 import { allocateSharedMemory, type SharedMemory, ThreadMemory } from "../engine/thread_memory.ts";
 import { ManifoldError } from "../errors.ts";
 import { GroupCommit } from "../log/group_commit.ts";
@@ -384,20 +384,17 @@ async function recovered(
 ): Promise<void> {
   const { control } = memory;
   const release = keepAlive();
-  let total = 0;
   try {
     while (lifeOf(control) !== LIFE_BEGUN) {
       if (databaseState(control) === FAILED) {
         const failed = failure(control, path);
         throw failed.cause instanceof ManifoldError ? failed.cause : failed;
       }
-      const left = recoveriesLeft(control);
-      total = Math.max(total, left);
-      options.onProgress?.({ done: total - left, total });
+      options.onProgress?.(recoveryCounts(control));
       const wait = Atomics.waitAsync(control.words, LIFE, lifeOf(control), 20);
       if (wait.async) await wait.value;
     }
-    options.onProgress?.({ done: total, total });
+    options.onProgress?.(recoveryCounts(control));
   } finally {
     release();
   }

@@ -6,7 +6,13 @@
  * @module
  */
 
-import { type Control, LIFE, RECOVERIES_LEFT } from "../memory/control.ts";
+import {
+  type Control,
+  LIFE,
+  RECOVERIES,
+  RECOVERIES_DONE,
+  RECOVERIES_LEFT,
+} from "../memory/control.ts";
 import { bumpAndWake, sleepWhile } from "../memory/waiting.ts";
 import { KEEPER_WAKE } from "../memory/control.ts";
 import { databaseState, FAILED } from "../memory/database_state.ts";
@@ -36,16 +42,31 @@ export function awaitLifeAfter(control: Control, life: number): boolean {
   return true;
 }
 
-/** So many workers have a recovery to do. */
-export function setRecoveriesLeft(control: Control, count: number): void {
-  Atomics.store(control.words, RECOVERIES_LEFT, count);
+/**
+ * A recovery begins: `started` workers will look what there is for them, `busy` of them have records to
+ * apply.
+ */
+export function beginRecoveries(control: Control, started: number, busy: number): void {
+  Atomics.store(control.words, RECOVERIES, busy);
+  Atomics.store(control.words, RECOVERIES_LEFT, started);
 }
 
+/** Workers that have not said yet that they are through. */
 export function recoveriesLeft(control: Control): number {
   return Atomics.load(control.words, RECOVERIES_LEFT);
 }
 
-export function recoveryDone(control: Control): void {
+/** How many workers have records to apply, and how many have applied theirs. */
+export function recoveryCounts(control: Control): { total: number; done: number } {
+  return {
+    total: Atomics.load(control.words, RECOVERIES),
+    done: Atomics.load(control.words, RECOVERIES_DONE),
+  };
+}
+
+/** A worker is through; `applied` if it had records to apply. */
+export function recoveryDone(control: Control, applied: boolean): void {
+  if (applied) Atomics.add(control.words, RECOVERIES_DONE, 1);
   Atomics.sub(control.words, RECOVERIES_LEFT, 1);
   bumpAndWake(control.words, KEEPER_WAKE);
 }

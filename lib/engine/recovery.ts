@@ -76,6 +76,7 @@ export interface ReplayOptions {
 
 /**
  * A worker's part: applies to each of its families everything that the log has for it, as one group.
+ * Says whether there was anything.
  *
  * @throws {ManifoldError} `corrupt`, `io`, `disk-full`.
  */
@@ -84,7 +85,7 @@ export function replay(
   reader: LogReader,
   engine: (slot: number) => FamilyEngine,
   options: ReplayOptions,
-): void {
+): boolean {
   const { slots, control, thread } = memory;
   const { path, salt, worker } = options;
   const engines = new Map<number, FamilyEngine>();
@@ -97,7 +98,7 @@ export function replay(
     family.beginGroup(last);
     engines.set(family.id, family);
   }
-  if (engines.size === 0) return;
+  if (engines.size === 0) return false;
   for (let position = options.from; position < options.end;) {
     const record = readRecord(reader, position, salt, undefined);
     if (record === undefined) {
@@ -143,4 +144,5 @@ export function replay(
     lock.release();
   }
   for (const family of engines.values()) family.afterPublish();
+  return true;
 }

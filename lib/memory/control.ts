@@ -44,6 +44,8 @@ export const FILE_PAGES = 15 * LINE + 4;
 export const DEATHS = 15 * LINE + 5;
 export const RECOVERIES_LEFT = 15 * LINE + 6;
 export const FRAMES_LIMIT = 15 * LINE + 7;
+export const RECOVERIES = 15 * LINE + 8;
+export const RECOVERIES_DONE = 15 * LINE + 9;
 
 /** Keeper requests and answers (keeper_state.ts): eight words from here. */
 export const KEEPER = 16 * LINE;
