@@ -149,11 +149,16 @@ export const workloads: readonly Workload[] = [
   {
     name: "single_put",
     unit: "puts",
-    about: `${format(SINGLE_PUTS)} durable puts, one after the other`,
+    about: `${
+      format(SINGLE_PUTS)
+    } durable puts, one after the other, after as many that do not count`,
     async run(context) {
       const { engine } = context;
+      // The first thousand puts on Deno take up to twice as long, while their code is being compiled.
+      const before = context.batch(context.share(SINGLE_PUTS), context.small);
+      for (const [key, value] of before) await engine.put(key, value);
       const puts = context.batch(context.share(SINGLE_PUTS), context.small);
-      context.entries += puts.length;
+      context.entries += before.length + puts.length;
       return await rate(puts.length, async () => {
         for (const [key, value] of puts) await engine.put(key, value);
       });
