@@ -35,18 +35,22 @@ function randomWrites(
   ]);
 }
 
-/** Opens it here, compares, closes it, and compares what a second opening gives. */
+/**
+ * Opens it here, compares, closes it, and compares what a second opening gives. `mayBeClean`: a process that
+ * dies between the checkpoint that ends its recovery and the new life of the log leaves it clean.
+ */
 async function recoverAndCheck(
   path: string,
   child: DatabaseProcess,
   options: OpenOptions,
+  mayBeClean = false,
 ): Promise<void> {
   const calls: number[] = [];
   {
     await using db = await open(path, { ...options, onProgress: ({ total }) => calls.push(total) });
     await checkDatabase(db, child.model);
   }
-  assertGreater(calls.length, 0, "there was a recovery");
+  if (!mayBeClean) assertGreater(calls.length, 0, "there was a recovery");
   calls.length = 0;
   await using db = await open(path, { ...options, onProgress: ({ total }) => calls.push(total) });
   await checkDatabase(db, child.model);
@@ -176,7 +180,7 @@ for (const on of runtimes) {
         }
       }
       assertGreater(died, 1);
-      await recoverAndCheck(path, child, LOG_ONLY);
+      await recoverAndCheck(path, child, LOG_ONLY, true);
     });
   });
 }
