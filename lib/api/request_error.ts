@@ -42,7 +42,7 @@ const REMEDIES: Partial<Record<ErrorCode, string>> = {
   "closed": "the database is closed; open it again",
   "disk-full": "no room is left on the disk; nothing was changed; make room and do it again",
   "io": "the file cannot be read or written; nothing was changed; see stats() and the system's log",
-  "corrupt": "the file is damaged; run verify() and restore a backup",
+  "corrupt": "the file is damaged; restore a backup",
   "too-large": "it exceeds a limit of the database",
   "failed": "the worker failed, and what became of the change is unknown; open the database again",
 };
