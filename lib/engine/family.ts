@@ -10,7 +10,7 @@
  * @module
  */
 
-import { ManifoldError } from "../errors.ts";
+import { type ErrorCode, ManifoldError } from "../errors.ts";
 import type { Control } from "../memory/control.ts";
 import type { Epochs } from "../memory/epochs.ts";
 import {
@@ -49,6 +49,7 @@ import {
   OP_DROP_TABLE,
   OP_OPEN_TABLE,
   OP_SET,
+  type OperationMemory,
   OperationReader,
   RANGE_HAS_LOWER,
   RANGE_HAS_UPPER,
@@ -57,8 +58,6 @@ import {
   TABLE_ALIAS,
 } from "../log/operations.ts";
 import { DETAIL_CODECS, DETAIL_KEY, DETAIL_TABLE_GONE, DETAIL_VALUE } from "./requests.ts";
-import type { OperationMemory } from "../log/operations.ts";
-import type { ErrorCode } from "../errors.ts";
 
 /** What a family's engine works with. */
 export interface FamilyParts {
@@ -286,8 +285,8 @@ export class FamilyEngine {
     while (reader.next()) {
       if (reader.kind === OP_OPEN_TABLE) {
         names++;
-        const table = this.#byName.get(text(reader.key()));
-        if (table !== undefined && table.entry.codecs !== text(reader.value())) {
+        const table = this.#byName.get(decodeText(reader.key()));
+        if (table !== undefined && table.entry.codecs !== decodeText(reader.value())) {
           throw new Refusal("type-mismatch", DETAIL_CODECS);
         }
         continue;
@@ -359,7 +358,7 @@ export class FamilyEngine {
 
   /** The id of a table, which is made if there is none of that name. */
   #openTable(name: Uint8Array, codecs: Uint8Array, sink: OperationSink | null): number {
-    const known = this.#byName.get(text(name));
+    const known = this.#byName.get(decodeText(name));
     if (known !== undefined) return known.entry.id;
     const id = this.#next.nextTableId;
     this.#createTable(name, codecs, id);
@@ -373,7 +372,11 @@ export class FamilyEngine {
   #createTable(name: Uint8Array, codecs: Uint8Array, id: number): void {
     this.#next.nextTableId = Math.max(this.#next.nextTableId, id + 1);
     this.#tablesChanged = true;
-    const table = this.#addTable(text(name), { id, codecs: text(codecs), root: new TreeRoot() });
+    const table = this.#addTable(decodeText(name), {
+      id,
+      codecs: decodeText(codecs),
+      root: new TreeRoot(),
+    });
     this.#touch(table);
   }
 
@@ -556,8 +559,4 @@ export class FamilyEngine {
   close(): void {
     this.pager.close();
   }
-}
-
-function text(bytes: Uint8Array): string {
-  return decodeText(bytes);
 }

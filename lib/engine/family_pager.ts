@@ -152,10 +152,7 @@ export class FamilyPager implements PageWriter, Reclaiming {
   edit(words: Uint32Array, index: number): number {
     const page = words[index];
     const { store } = this.#parts;
-    if (
-      words[index + 1] === this.#versionLow && words[index + 3] === this.#incarnation &&
-      words[index + 2] === this.#versionHigh
-    ) {
+    if (this.#isFresh(words, index)) {
       const frame = store.frames.find(page);
       if (frame >= 0 && store.frames.markDirty(frame)) return frame;
       return this.#reloadFresh(words, index);
@@ -261,12 +258,15 @@ export class FamilyPager implements PageWriter, Reclaiming {
     }
   }
 
+  /** Whether the group in the making has made the page referred to. */
+  #isFresh(words: Uint32Array, index: number): boolean {
+    return words[index + 1] === this.#versionLow && words[index + 3] === this.#incarnation &&
+      words[index + 2] === this.#versionHigh;
+  }
+
   #release(words: Uint32Array, index: number, pages: number): void {
     const page = words[index];
-    if (
-      words[index + 1] === this.#versionLow && words[index + 2] === this.#versionHigh &&
-      words[index + 3] === this.#incarnation
-    ) {
+    if (this.#isFresh(words, index)) {
       for (let i = 0; i < pages; i++) this.unlink(page + i);
       // Forgotten at once: the next to take these pages may be no part of the group.
       this.#fresh.delete(page);

@@ -53,7 +53,6 @@ export interface ScanOptions {
   /** Generation of the chosen meta page. */
   readonly generation: number;
   readonly checksum: Checksum;
-  readonly onProgress?: (position: number) => void;
 }
 
 /**
@@ -107,7 +106,6 @@ export function scanLog(reader: LogReader, from: number, options: ScanOptions): 
     noteParts(bytes, header, families, position, path);
     records++;
     position += alignRecord(header.length);
-    if (records % 1024 === 0) options.onProgress?.(position);
   }
   probeBehind(reader, from, position, options);
   return { end: position, records, families };
