@@ -3,71 +3,12 @@
 import { requestError } from "../lib/api/request_error.ts";
 import { bytes } from "../lib/api/codecs/mod.ts";
 import { TableReader } from "../lib/api/table_reader.ts";
-import { Inbox } from "../lib/engine/inbox.ts";
-import {
-  DETAIL_TURN_OVER,
-  FLAG_FIRST,
-  FLAG_LAST,
-  REQUEST_TRANSACTION,
-  REQUEST_TURN,
-} from "../lib/engine/requests.ts";
-import { Writer } from "../lib/engine/writer.ts";
+import { DETAIL_TURN_OVER, REQUEST_TRANSACTION, REQUEST_TURN } from "../lib/engine/requests.ts";
 import { ERROR_CODES, ManifoldError } from "../lib/errors.ts";
-import type { Completion } from "../lib/memory/completions.ts";
-import { FAMILY_LIVE } from "../lib/memory/family_slots.ts";
-import { assert, assertEquals, assertStringIncludes, assertThrows } from "./support/assert.ts";
-import { LocalDatabase, LocalFamily, Operations } from "./support/local_family.ts";
+import { assertEquals, assertStringIncludes, assertThrows } from "./support/assert.ts";
+import { LocalFamily, Operations } from "./support/local_family.ts";
+import { LocalWriter } from "./support/local_writer.ts";
 import { test } from "./support/test.ts";
-
-/** A writer with a clock of its own, and the answers to what is asked of it. */
-async function writerAlone(): Promise<{
-  ask(kind: number, argument: number, payload: Uint8Array): Completion;
-  pass(ms: number): void;
-}> {
-  const { writer: memory } = await LocalDatabase.create();
-  const slot = memory.slots.take(7, "shop", 0, FAMILY_LIVE);
-  let now = 1000;
-  const writer = new Writer({
-    control: memory.control,
-    slots: memory.slots,
-    extents: memory.extents,
-    epochs: memory.epochs,
-    pins: memory.pins,
-    store: memory.store,
-    completions: memory.completions,
-    thread: memory.thread,
-    inbox: new Inbox(memory.control, memory.rings[0]),
-    recordBytesMax: Infinity,
-    now: () => now,
-  });
-  let request = 0;
-  return {
-    ask(kind, argument, payload) {
-      const header = {
-        thread: memory.thread,
-        session: memory.session,
-        request: ++request,
-        kind,
-        flags: FLAG_FIRST | FLAG_LAST,
-        slot,
-        family: 7,
-        payloadBytes: payload.length,
-        argument,
-      };
-      assert(memory.rings[0].push(header, payload));
-      const { completions, thread } = memory;
-      const cursor = Atomics.load(completions.words, completions.tailIndex(thread));
-      writer.expireTurns();
-      assert(writer.gather());
-      writer.finish(() => {});
-      const answer: Completion = { request: 0, status: 0, detail: 0, result: 0 };
-      completions.read(thread, cursor, answer);
-      assertEquals(answer.request, request);
-      return answer;
-    },
-    pass: (ms) => void (now += ms),
-  };
-}
 
 function oneSet(): Uint8Array {
   const operations = new Operations();
@@ -76,14 +17,20 @@ function oneSet(): Uint8Array {
 }
 
 test("errors: a transaction whose turn has ended is refused as timeout, one in time is not", async () => {
-  const writer = await writerAlone();
+  const local = await LocalWriter.create();
   const nothing = new Uint8Array(0);
-  const first = writer.ask(REQUEST_TURN, 100, nothing);
-  writer.pass(99);
-  assertEquals(writer.ask(REQUEST_TRANSACTION, first.result, oneSet()).status, 0);
-  const second = writer.ask(REQUEST_TURN, 100, nothing);
-  writer.pass(100);
-  const refused = writer.ask(REQUEST_TRANSACTION, second.result, oneSet());
+  const ask = (kind: number, argument: number, payload: Uint8Array) => {
+    local.push(kind, argument, payload);
+    const answers = local.settle();
+    assertEquals(answers.length, 1);
+    return answers[0];
+  };
+  const first = ask(REQUEST_TURN, 100, nothing);
+  local.now += 99;
+  assertEquals(ask(REQUEST_TRANSACTION, first.result, oneSet()).status, 0);
+  const second = ask(REQUEST_TURN, 100, nothing);
+  local.now += 100;
+  const refused = ask(REQUEST_TRANSACTION, second.result, oneSet());
   assertEquals(ERROR_CODES[refused.status - 1], "timeout");
   assertEquals(refused.detail, DETAIL_TURN_OVER);
   const error = requestError(refused.status, refused.detail, 'transaction on "shop"');

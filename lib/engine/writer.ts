@@ -173,7 +173,6 @@ export class Writer {
       return true;
     }
     const count = this.#countForRound(requests);
-    this.#putAside(requests.slice(count));
     const bySlot = new Map<number, Request[]>();
     for (let i = 0; i < count; i++) {
       const list = bySlot.get(requests[i].slot);
@@ -181,6 +180,7 @@ export class Writer {
       else list.push(requests[i]);
     }
     for (const [slot, list] of bySlot) this.#serve(slot, list);
+    this.#putAside(requests.slice(count)); // behind what a failed group has put back
     return true;
   }
 
@@ -222,7 +222,8 @@ export class Writer {
     const state = slots.state(slot);
     const writable = state === FAMILY_LIVE || state === FAMILY_CREATING;
     let family: Family | undefined;
-    for (let i = 0; i < requests.length; i++) {
+    let i = 0;
+    for (; i < requests.length; i++) {
       const request = requests[i];
       const dropped = this.#group?.becomes === FAMILY_GHOST;
       if (!writable || dropped || request.family !== slots.id(slot)) {
@@ -241,28 +242,28 @@ export class Writer {
         turns.waiting.push(inbox.keep(request, request.alone));
         continue;
       }
-      if (this.#standsAlone(request)) {
-        this.#putAside(requests.slice(i));
-        break;
-      }
+      if (this.#standsAlone(request)) break;
       try {
         this.#serveOne(family, request);
       } catch (error) {
-        this.#undo(request, error, requests.slice(i + 1));
+        this.#undo(request, error);
+        this.#putAside(requests.slice(i + 1));
         return;
       }
     }
     this.#seal();
+    this.#putAside(requests.slice(i)); // behind the group, if sealing it has failed
   }
 
   /**
    * The making and the deletion of a family are the only operation of their version, so that a
-   * recovery finds them without reading all operations: nothing joins them.
+   * recovery finds them without reading all operations: nothing joins them. A turn is granted when
+   * what came before it is sealed: a group that fails is put back, and must not meet the turn then.
    */
   #standsAlone(request: Request): boolean {
     const group = this.#group;
     if (group === undefined) return false;
-    return request.kind === REQUEST_DROP ||
+    return request.kind === REQUEST_DROP || request.kind === REQUEST_TURN ||
       group.becomes === FAMILY_LIVE && group.staysAs === FAMILY_FREE;
   }
 
@@ -363,7 +364,7 @@ export class Writer {
     try {
       engine.seal();
     } catch (error) {
-      this.#undo(undefined, error, []);
+      this.#undo(undefined, error);
       return;
     }
     this.record.endPart();
@@ -384,7 +385,7 @@ export class Writer {
    * Something failed in the middle: the group is discarded. If the request was alone in it, it is
    * refused; else all are tried again, each alone, so that the failure meets only its cause.
    */
-  #undo(request: Request | undefined, error: unknown, rest: readonly Request[]): void {
+  #undo(request: Request | undefined, error: unknown): void {
     if (!(error instanceof ManifoldError)) throw error;
     const group = this.#group!;
     this.#dropGroup(group);
@@ -395,7 +396,6 @@ export class Writer {
     } else {
       this.#putAside(group.requests, true);
     }
-    this.#putAside(rest);
   }
 
   /** Publishes what the round has made and answers everyone. `onPublish` runs under the lock. */
