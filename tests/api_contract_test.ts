@@ -91,6 +91,29 @@ test("contract: writes of a family take effect in the order of the calls, awaite
   }
 });
 
+/**
+ * A batch that was asked for behind the deletion of one of its tables named that table by its id, was
+ * refused, and was sent again, behind writes that had been asked for later.
+ */
+test("contract: writes keep their order behind the deletion of a table, awaited or not", async () => {
+  await using db = await openInMemory();
+  const family = await db.columnFamily("f");
+  const leaving = family.table("leaving", { key: text, value: text });
+  const staying = family.table("staying", { key: text, value: text });
+  await Promise.all([leaving.set("a", "old"), staying.set("a", "old")]);
+  const batch = family.batch().set(leaving, "b", "batch").set(staying, "a", "batch");
+  await Promise.all([
+    family.deleteTable("leaving"),
+    batch.commit(),
+    staying.set("a", "later"),
+    leaving.set("b", "later"),
+    leaving.setMany([["c", "many"]]),
+    leaving.delete("c"),
+  ]);
+  assertEquals(staying.get("a"), "later");
+  assertEquals(leaving.entries().toArray(), [["b", "later"]]);
+});
+
 test("contract: setMany and batches are whole or not at all", async () => {
   await using db = await openInMemory({ cacheBytes: 2 ** 22 });
   const family = await db.columnFamily("f");

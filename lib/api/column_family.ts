@@ -169,14 +169,17 @@ export class ColumnFamily {
     const client = access.writingClient(what);
     const flags = access.open.durabilityFlag(undefined);
     const id = this.#tableId(name);
+    if (id === undefined) throw noSuchTable(what());
     const writer = access.open.takeWriter();
+    writer.dropTable(id, name);
+    const done = access.apply(client, flags, writer, [], what);
+    access.open.setLeaving(access.id, id, true);
     try {
-      if (id === undefined) throw noSuchTable(what());
-      writer.dropTable(id, name);
-      await access.apply(client, flags, writer, [], what);
+      await done;
     } catch (error) {
       throw isTableGone(error) ? noSuchTable(what()) : error;
     } finally {
+      access.open.setLeaving(access.id, id, false);
       access.open.putWriter(writer);
     }
   }

@@ -33,6 +33,8 @@ export class OpenSession {
   readonly running: Set<Running> = new Set();
   /** Set when closing begins: nothing new is taken. */
   closed = false;
+  /** Tables (family id and table id) whose deletion this thread has asked for and not heard of yet. */
+  readonly #leaving = new Set<string>();
   readonly #writers: OperationsWriter[] = [];
 
   constructor(session: Session) {
@@ -56,6 +58,20 @@ export class OpenSession {
       "read-only",
       `the database ${path} was opened with readOnly; open it without to write`,
     );
+  }
+
+  /**
+   * Says that a table's deletion is under way, or no more. What this thread asks for meanwhile comes
+   * after it, so it has to name the table: with the id it would be refused and sent again, behind
+   * what was asked for later.
+   */
+  setLeaving(family: number, table: number, leaving: boolean): void {
+    if (leaving) this.#leaving.add(`${family}:${table}`);
+    else this.#leaving.delete(`${family}:${table}`);
+  }
+
+  isLeaving(family: number, table: number): boolean {
+    return this.#leaving.size > 0 && this.#leaving.has(`${family}:${table}`);
   }
 
   /** An empty writer, to be put back. A codec that writes meanwhile gets another. */
@@ -172,10 +188,12 @@ export class FamilyAccess {
     tables: readonly NamedTable[],
     what: () => string,
   ): Promise<number> {
-    try {
-      return await this.submit(client, REQUEST_TRANSACTION, flags, 0, writer.take(true), what);
-    } catch (error) {
-      if (!isTableGone(error) || tables.length === 0) throw error;
+    if (tables.every(({ id }) => !this.open.isLeaving(this.id, id))) {
+      try {
+        return await this.submit(client, REQUEST_TRANSACTION, flags, 0, writer.take(true), what);
+      } catch (error) {
+        if (!isTableGone(error) || tables.length === 0) throw error;
+      }
     }
     writer.reopen(tables);
     return await this.submit(client, REQUEST_TRANSACTION, flags, 0, writer.take(true), what);

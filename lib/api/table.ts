@@ -55,7 +55,9 @@ export let targetOf: <K, V>(table: Table<K, V>) => TableTarget<K, V>;
  * `ColumnFamily.table`; the first write makes the table itself.
  *
  * Reads are synchronous and see what is published: every write of this process that has resolved.
- * Writes resolve when they are durable, and are applied in the order of the calls.
+ * Writes resolve when they are durable, and those of one thread to one column family are applied in the
+ * order of the calls (one that meets the deletion of its table by another thread makes the table anew, and
+ * can fall behind later ones).
  *
  * Every write rejects with `closed`; with `read-only`; with `not-found` when the column family was deleted; with
  * `type-mismatch` when the table was made with other codecs; with `too-large` for a key longer than a
@@ -275,7 +277,10 @@ class Target<K, V> implements TableTarget<K, V> {
   }
 
   id(): number | undefined {
-    return this.#id ??= this.#find();
+    const id = this.#id ??= this.#find();
+    if (id === undefined || !this.access.open.isLeaving(this.access.id, id)) return id;
+    this.#id = undefined;
+    return undefined;
   }
 
   /** Throws the error of a request, unless only the id in it was outdated: then the name will do. */
