@@ -1,0 +1,192 @@
+/**
+ * What the database must contain: the operations of every client on every family, in order, and
+ * which of them were acknowledged.
+ *
+ * A *lane* is one client's part of one family: tables that only this client changes, so that the
+ * lane's state is the effect of a prefix of its operations, whatever the others do.
+ *
+ * Invariant: after a crash the state of a lane is the effect of all its steps up to one that is not
+ * before the last acknowledged as durable; and if a step is there that was asked for when another had
+ * been acknowledged, in whatever way, so is the other.
+ *
+ * @module
+ */
+
+/** One change of one table of a lane. */
+export type Change =
+  | { readonly kind: "set"; readonly table: string; readonly key: string; readonly value: string }
+  | { readonly kind: "delete"; readonly table: string; readonly key: string }
+  | { readonly kind: "range"; readonly table: string; readonly from: string; readonly to: string }
+  | { readonly kind: "drop"; readonly table: string }
+  | { readonly kind: "create family" }
+  | { readonly kind: "drop family" };
+
+/** Something that is done whole or not at all. */
+export interface Step {
+  readonly changes: readonly Change[];
+  readonly askedAt: number;
+  readonly durable: boolean;
+  readonly describe: string;
+  acknowledgedAt: number;
+}
+
+type Table = Map<string, string>;
+
+/** The tables of a lane; undefined when its family does not exist. */
+export type LaneState = Map<string, Table> | undefined;
+
+export class Lane {
+  /** The effect of every step that is durable for certain. */
+  #base: LaneState;
+  /** Steps after that, oldest first. */
+  #steps: Step[] = [];
+
+  constructor(readonly client: number, readonly family: string, exists: boolean) {
+    this.#base = exists ? new Map() : undefined;
+  }
+
+  /** The state once all steps are done. */
+  get present(): LaneState {
+    return this.#steps.reduce((state, step) => applied(state, step), copied(this.#base));
+  }
+
+  get hasSteps(): boolean {
+    return this.#steps.length > 0;
+  }
+
+  ask(step: Step): void {
+    this.#steps.push(step);
+  }
+
+  acknowledge(step: Step, now: number): void {
+    step.acknowledgedAt = now;
+    if (!step.durable) return;
+    // What was asked for before it came before it, also if its answer is still on the way.
+    const count = this.#steps.indexOf(step) + 1;
+    for (const one of this.#steps.splice(0, count)) this.#base = applied(this.#base, one);
+  }
+
+  /**
+   * Compares what is there with what may be. Returns the steps that are there for certain and those
+   * that are lost for certain.
+   */
+  recovered(actual: LaneState): { kept: Step[]; lost: Step[] } {
+    let state = copied(this.#base);
+    // Some steps change nothing: the first and the last place that fit may differ.
+    let first = same(state, actual) ? 0 : -1;
+    let last = first;
+    for (let i = 0; i < this.#steps.length; i++) {
+      state = applied(state, this.#steps[i]);
+      if (!same(state, actual)) continue;
+      last = i + 1;
+      if (first < 0) first = last;
+    }
+    if (first < 0) {
+      throw new Error(
+        `client ${this.client} in "${this.family}": what is there is the effect of no prefix of its steps\n` +
+          `durable: ${shown(this.#base)}\nsteps:\n  ${
+            this.#steps.map((one) => one.describe).join("\n  ")
+          }\nfound: ${shown(actual)}`,
+      );
+    }
+    return { kept: this.#steps.slice(0, first), lost: this.#steps.slice(last) };
+  }
+
+  /** What is there is what will stay. */
+  settle(actual: LaneState): void {
+    this.#base = copied(actual);
+    this.#steps = [];
+  }
+}
+
+/** All lanes of a database. */
+export class Model {
+  readonly #lanes = new Map<string, Lane>();
+
+  lane(client: number, family: string, exists: boolean): Lane {
+    const name = `${client}/${family}`;
+    let lane = this.#lanes.get(name);
+    if (lane === undefined) this.#lanes.set(name, lane = new Lane(client, family, exists));
+    return lane;
+  }
+
+  get lanes(): Lane[] {
+    return [...this.#lanes.values()];
+  }
+
+  /** Checks everything that a recovery has brought back; `read` says what is in a lane. */
+  recovered(states: ReadonlyMap<Lane, LaneState>, powerFailed: boolean): void {
+    const kept: Step[] = [];
+    const lost: Step[] = [];
+    for (const [lane, state] of states) {
+      const outcome = lane.recovered(state);
+      kept.push(...outcome.kept);
+      lost.push(...outcome.lost);
+    }
+    const newest = kept.reduce((most, step) => Math.max(most, step.askedAt), -1);
+    for (const step of lost) {
+      if (step.acknowledgedAt === Infinity) continue;
+      if (!powerFailed) {
+        throw new Error(`lost although only the process was killed: ${step.describe}`);
+      }
+      if (step.acknowledgedAt < newest) {
+        throw new Error(
+          `lost although something that was asked for later is there: ${step.describe}`,
+        );
+      }
+    }
+    for (const [lane, state] of states) lane.settle(state);
+  }
+}
+
+function applied(state: LaneState, step: Step): LaneState {
+  for (const change of step.changes) state = changed(state, change);
+  return state;
+}
+
+function changed(state: LaneState, change: Change): LaneState {
+  if (change.kind === "create family") return new Map();
+  if (change.kind === "drop family") return undefined;
+  if (state === undefined) return undefined;
+  if (change.kind === "drop") {
+    state.delete(change.table);
+    return state;
+  }
+  let table = state.get(change.table);
+  if (table === undefined) state.set(change.table, table = new Map());
+  if (change.kind === "set") table.set(change.key, change.value);
+  else if (change.kind === "delete") table.delete(change.key);
+  else {for (const key of [...table.keys()]) {
+      if (key >= change.from && key < change.to) table.delete(key);
+    }}
+  return state;
+}
+
+function copied(state: LaneState): LaneState {
+  return state && new Map([...state].map(([name, table]) => [name, new Map(table)]));
+}
+
+/** Empty tables and missing ones are alike: a deletion in a missing table may make it or not. */
+function same(a: LaneState, b: LaneState): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  for (const name of new Set([...a.keys(), ...b.keys()])) {
+    const left = a.get(name) ?? EMPTY;
+    const right = b.get(name) ?? EMPTY;
+    if (left.size !== right.size) return false;
+    for (const [key, value] of left) if (right.get(key) !== value) return false;
+  }
+  return true;
+}
+
+const EMPTY: Table = new Map();
+
+function shown(state: LaneState): string {
+  if (state === undefined) return "(no such family)";
+  return [...state].map(([name, table]) =>
+    `${name}: ${[...table].map(([key, value]) => `${key}=${brief(value)}`).join(" ")}`
+  ).join("; ");
+}
+
+function brief(value: string): string {
+  return value.length > 20 ? `${value.slice(0, 12)}…(${value.length})` : value;
+}

@@ -1,0 +1,350 @@
+/**
+ * One history from one seed: processes that open the database, work, and lose power or are killed, one after
+ * the other, on one disk.
+ *
+ * @module
+ */
+
+import { Random } from "../support/random.ts";
+import type { Modules } from "./build.ts";
+import { Disk } from "./disk.ts";
+import type { Chooser, Thread } from "./kernel.ts";
+import { Machine, terminate } from "./machine.ts";
+import { Model } from "./model.ts";
+import type { Scene, Settings } from "./workload.ts";
+
+/** Where a power cut can hit. */
+export const PLACES = [
+  "log write",
+  "log sync",
+  "checkpoint pages",
+  "directory",
+  "meta",
+  "recovery",
+  "bypass",
+  "names",
+] as const;
+export type Place = typeof PLACES[number];
+
+/** What was done and met, over many histories. */
+export class Counts {
+  histories = 0;
+  cuts = 0;
+  cutsUnsynced = 0;
+  kills = 0;
+  terminated = 0;
+  steps = 0;
+  acknowledged = 0;
+  places: Record<Place, number> = Object.fromEntries(PLACES.map((one) => [one, 0])) as Record<
+    Place,
+    number
+  >;
+
+  add(other: Counts): void {
+    for (const name of SUMS) this[name] += other[name];
+    for (const place of PLACES) this.places[place] += other.places[place];
+  }
+}
+
+const SUMS = ["cuts", "cutsUnsynced", "kills", "terminated", "steps", "acknowledged"] as const;
+
+/** A history that broke a promise. */
+export class Broken extends Error {
+  readonly seed: number;
+  readonly limits: Limits;
+  /** What happened, line by line. */
+  readonly history: readonly string[];
+  /** Errors that were met on the way by any thread. */
+  readonly errors: readonly string[];
+
+  constructor(
+    seed: number,
+    limits: Limits,
+    history: readonly string[],
+    errors: readonly string[],
+    cause: unknown,
+  ) {
+    super(`seed ${seed}: ${cause instanceof Error ? cause.message : cause}`, { cause });
+    this.seed = seed;
+    this.limits = limits;
+    this.history = history;
+    this.errors = errors;
+  }
+
+  report(): string {
+    const { cause } = this;
+    const stack = cause instanceof Error ? cause.stack : String(cause);
+    return [
+      `the history of seed ${this.seed} with ${JSON.stringify(this.limits)}:`,
+      ...this.history,
+      "errors that were met on the way:",
+      ...this.errors,
+      "which breaks a promise:",
+      stack,
+    ].join("\n");
+  }
+}
+
+export interface Limits {
+  /** Processes of the history. */
+  readonly processes: number;
+  /** The most that a client does in one process; smaller makes shorter histories. */
+  readonly stepsMax: number;
+  readonly clientsMax: number;
+}
+
+/** More choices than that in one process, and it hangs. */
+const CHOICES_MAX = 2_000_000;
+
+class RandomChooser implements Chooser {
+  readonly #random: Random;
+  /** How wild the schedule is: the odds of a switch at the very next operation. */
+  readonly #wild: number;
+  readonly #longest: number;
+
+  constructor(random: Random) {
+    this.#random = random;
+    this.#wild = random.pick([0.05, 0.3, 0.6, 0.9]);
+    this.#longest = random.pick([20, 100, 600, 3000]);
+  }
+
+  below(count: number): number {
+    return this.#random.int(count);
+  }
+
+  burst(): number {
+    return this.#random.chance(this.#wild) ? this.#random.int(4) : this.#random.int(this.#longest);
+  }
+
+  chance(chance: number): boolean {
+    return this.#random.chance(chance);
+  }
+}
+
+/** Makes one history; throws {@linkcode Broken}. The machine is used again by the next one. */
+export function simulate(modules: Machine, seed: number, limits: Limits): Counts {
+  return new History(modules, seed, limits).run();
+}
+
+/** A machine for many histories. */
+export function machineFor(modules: Modules): Machine {
+  return new Machine(modules, new Disk());
+}
+
+class History {
+  readonly counts = new Counts();
+  readonly #machine: Machine;
+  readonly #seed: number;
+  readonly #limits: Limits;
+  readonly #random: Random;
+  readonly #model = new Model();
+  readonly #settings: Settings;
+  readonly #lines: string[] = [];
+  #process = 0;
+  /** Whether power has failed since the content was last compared. */
+  #powerFailed = false;
+
+  constructor(machine: Machine, seed: number, limits: Limits) {
+    this.#machine = machine;
+    this.#seed = seed;
+    this.#limits = limits;
+    this.#random = new Random(seed);
+    this.#settings = this.#draw();
+  }
+
+  #draw(): Settings {
+    const random = this.#random;
+    const logBytes = random.pick([16384, 16384, 32768, 65536]);
+    const clients = 1 + random.int(this.#limits.clientsMax);
+    return {
+      clients,
+      steps: 1 + random.int(this.#limits.stepsMax),
+      pageSize: 4096,
+      cacheBytes: random.pick([2 ** 18, 2 ** 18, 2 ** 20]),
+      logBytes,
+      checkpointBytes: random.pick([4096, logBytes / 2, logBytes]),
+      workers: 1 + random.int(3),
+      sharedFamilies: 1 + random.int(2),
+      valueBytes: random.pick([100, 3000, 20000]),
+      bypass: random.pick([0, 0.1, 0.4]),
+      eventual: random.pick([0, 0.2, 0.7]),
+    };
+  }
+
+  run(): Counts {
+    const { disk } = this.#machine;
+    disk.clear();
+    this.#machine.seed(this.#seed);
+    this.#machine.kernel.now = 0;
+    this.#machine.chooser = new RandomChooser(this.#random);
+    try {
+      for (; this.#process < this.#limits.processes; this.#process++) this.#runProcess();
+    } catch (error) {
+      const errors = this.#machine.kernel.errors.map(({ thread, error }) =>
+        `${thread}: ${error instanceof Error ? error.stack : error}`
+      );
+      throw new Broken(this.#seed, this.#limits, this.#lines, errors, error);
+    } finally {
+      this.#machine.endProcess();
+    }
+    return this.counts;
+  }
+
+  /** One process, until its power is cut, it is killed, or it has done everything. */
+  #runProcess(): void {
+    const { kernel, disk } = this.#machine;
+    const random = this.#random;
+    const trigger = new Trigger(random, () => disk.unsynced);
+    this.#machine.hooks = { onIo: (what) => trigger.io(what, kernel.running.name) };
+    const guests: Thread[] = [];
+    const guestsMayDie = random.chance(0.3);
+    const scene: Scene = {
+      path: "/sim/db",
+      settings: this.#settings,
+      below: (count) => random.int(count),
+      chance: (chance) => random.chance(chance),
+      now: () => kernel.now,
+      lane: (client, family, exists) => this.#model.lane(client, family, exists),
+      lanes: () => this.#model.lanes,
+      recovered: (states) => {
+        this.#model.recovered(states, this.#powerFailed);
+        this.#powerFailed = false;
+      },
+      opened: (handle) => {
+        trigger.recovering = false;
+        for (let client = 1; client < this.#settings.clients; client++) {
+          guests.push(this.#spawn(`client ${client}`, "guest", [scene, handle, client]));
+        }
+      },
+      log: (line) => void this.#lines.push(line),
+      asked: () => void this.counts.steps++,
+      acknowledged: () => void this.counts.acknowledged++,
+      isClosing: false,
+      bypassing: (by) => void (trigger.bypassing += by),
+    };
+    this.#lines.push(`process ${this.#process + 1}: ${JSON.stringify(this.#settings)}`);
+    trigger.recovering = disk.names.has("/sim/db-log");
+    const host = this.#spawn("client 0", "host", [scene]);
+    const choices = kernel.steps;
+    kernel.run(() => {
+      if (kernel.steps - choices > CHOICES_MAX) {
+        throw new Error(`hangs: ${kernel.threads.map((one) => one.name).join(", ")}`);
+      }
+      this.#checkThreads(host, guests);
+      if (guestsMayDie && guests.length > 0 && random.chance(0.0005)) {
+        const guest = random.pick(guests);
+        if (!guest.dead && !guest.ended.isSettled) {
+          this.#lines.push(`${guest.name} is terminated`);
+          terminate(this.#machine, guest);
+          this.counts.terminated++;
+        }
+      }
+      const done = host.ended.isSettled && guests.every((one) => one.dead || one.ended.isSettled);
+      return trigger.pulled || done;
+    });
+    this.#end(trigger);
+  }
+
+  #spawn(name: string, work: string, given: unknown[]): Thread {
+    return this.#machine.spawn(name, (load) => {
+      const workload = load("tests/simulator/workload.ts") as Record<
+        string,
+        (...given: unknown[]) => unknown
+      >;
+      return workload[work](...given);
+    });
+  }
+
+  #checkThreads(host: Thread, guests: readonly Thread[]): void {
+    for (const thread of [host, ...guests]) {
+      if (thread.ended.error !== undefined) throw thread.ended.error;
+    }
+    for (const promise of this.#machine.kernel.unhandled) {
+      if (promise.isLookedAt) continue;
+      throw promise.error;
+    }
+  }
+
+  #end(trigger: Trigger): void {
+    const { disk } = this.#machine;
+    const chooser = this.#machine.kernel.chooser;
+    const unsynced = disk.unsynced > 0;
+    this.#machine.endProcess();
+    if (this.#random.chance(0.85)) {
+      this.#powerFailed = true;
+      this.#lines.push(`power fails: ${trigger.places().join(", ")}`);
+      this.counts.cuts++;
+      if (unsynced) this.counts.cutsUnsynced++;
+      for (const place of trigger.places()) this.counts.places[place]++;
+      disk.cut(chooser);
+    } else {
+      this.#lines.push("killed");
+      this.counts.kills++;
+      disk.survive();
+    }
+  }
+}
+
+/** Decides when the power fails, and knows what was going on. */
+class Trigger {
+  pulled = false;
+  recovering = false;
+  bypassing = 0;
+  readonly #place: Place | undefined;
+  readonly #unsynced: () => number;
+  /** Whether the power may fail while nothing is unsynced, which is hardly worth the trouble. */
+  readonly #mayBeQuiet: boolean;
+  #left: number;
+  /** What the system calls of the threads are in the middle of. */
+  readonly #current = new Map<string, Place>();
+  #phase: "pages" | "directory" | "meta" = "pages";
+
+  constructor(random: Random, unsynced: () => number) {
+    this.#unsynced = unsynced;
+    this.#mayBeQuiet = random.chance(0.1);
+    // One in four is cut anywhere; the others in the middle of something chosen.
+    this.#place = random.chance(0.25) ? undefined : random.pick(PLACES);
+    this.#left = 1 + random.int(this.#place === undefined ? 120 : random.pick([1, 4, 12]));
+  }
+
+  io(what: string, thread: string): void {
+    const place = this.#placeOf(what, thread);
+    if (place === undefined) this.#current.delete(thread);
+    else this.#current.set(thread, place);
+    if (this.#place === undefined || this.places().includes(this.#place)) {
+      this.#left--;
+      if (this.#left <= 0 && (this.#mayBeQuiet || this.#unsynced() > 0)) this.pulled = true;
+    }
+  }
+
+  #placeOf(what: string, thread: string): Place | undefined {
+    if (/^(create|remove|rename|sync names)/.test(what)) return "names";
+    if (what === "write log") return "log write";
+    if (what === "sync log") return "log sync";
+    if (thread !== "keeper") return undefined;
+    if (what === "write meta") {
+      this.#phase = "meta";
+      return "meta";
+    }
+    if (what === "write data") {
+      return this.#phase === "directory" ? "directory" : "checkpoint pages";
+    }
+    if (what === "sync data") {
+      const place = this.#phase === "pages" ? "checkpoint pages" : this.#phase;
+      this.#phase = this.#phase === "pages"
+        ? "directory"
+        : this.#phase === "directory"
+        ? "meta"
+        : "pages";
+      return place;
+    }
+    return undefined;
+  }
+
+  places(): Place[] {
+    const places = new Set(this.#current.values());
+    if (this.recovering) places.add("recovery");
+    if (this.bypassing > 0) places.add("bypass");
+    return [...places];
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * Many histories, and the shortest of those that break a promise.
+ *
+ * @module
+ */
+
+import { build, type Patch } from "./build.ts";
+import type { Machine } from "./machine.ts";
+import { Broken, Counts, type Limits, machineFor, simulate } from "./simulation.ts";
+import { SMALL, TELLING } from "./small.ts";
+
+/** What a history is made of unless it is to be short. */
+export const FULL: Limits = { processes: 20, stepsMax: 40, clientsMax: 3 };
+
+const ENTRIES = ["mod.ts", "workers/run_worker.ts", "tests/simulator/workload.ts"];
+
+/** The database, turned and ready to run. */
+export class Simulator {
+  readonly counts = new Counts();
+  readonly machine: Machine;
+
+  /** `patches`: what is changed in the shipped code, to see whether that is found out. */
+  constructor(patches: readonly Patch[] = []) {
+    this.machine = machineFor(build(ENTRIES, [...SMALL, ...TELLING, ...patches]));
+  }
+
+  /** Histories from `seed` on, until there were so many power cuts and seeds. Throws {@linkcode Broken}. */
+  run(
+    seed: number,
+    until: { cuts: number; seeds: number },
+    onProgress: (counts: Counts) => void = () => {},
+  ): void {
+    const { counts } = this;
+    for (let i = 0; counts.cuts < until.cuts || i < until.seeds; i++) {
+      counts.add(this.history(seed + i, FULL));
+      counts.histories++;
+      onProgress(counts);
+    }
+  }
+
+  history(seed: number, limits: Limits): Counts {
+    this.machine.kernel.errors.length = 0;
+    return simulate(this.machine, seed, limits);
+  }
+}
+
+/** Histories that are tried of each size. */
+const TRIES = 40;
+
+/** Looks for a shorter history that breaks a promise, in fewer processes with fewer steps. */
+export function shortest(simulator: Simulator, broken: Broken): Broken {
+  let best = broken;
+  for (const clientsMax of [1, 2, 3]) {
+    for (const processes of [2, 3, 5]) {
+      for (const stepsMax of [2, 4, 8, 16]) {
+        for (let i = 0; i < TRIES; i++) {
+          try {
+            simulator.history(broken.seed + i, { processes, stepsMax, clientsMax });
+          } catch (error) {
+            if (!(error instanceof Broken)) throw error;
+            if (error.history.length < best.history.length) best = error;
+          }
+        }
+        if (best !== broken) return best;
+      }
+    }
+  }
+  return best;
+}

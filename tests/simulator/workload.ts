@@ -1,0 +1,492 @@
+/**
+ * What the simulated clients do, through the public interface. This module runs inside the
+ * simulation: it and all that it imports is turned (build.ts), so that it can be interrupted anywhere.
+ *
+ * @module
+ */
+
+import {
+  attach,
+  type ColumnFamily,
+  type Database,
+  type DatabaseHandle,
+  ManifoldError,
+  open,
+  type Table,
+  text,
+} from "../../mod.ts";
+import type { Change, Lane, LaneState, Step } from "./model.ts";
+
+/** Where the process of the simulation and its driver meet; everything here is outside the simulation. */
+export interface Scene {
+  readonly path: string;
+  readonly settings: Settings;
+  /** A whole number from 0 to, not including, `count`. */
+  below(count: number): number;
+  chance(chance: number): boolean;
+  now(): number;
+  lane(client: number, family: string, exists: boolean): Lane;
+  lanes(): readonly Lane[];
+  /** Everything that was found after opening. */
+  recovered(states: ReadonlyMap<Lane, LaneState>): void;
+  /** The database is open: clients 1 and up may attach. */
+  opened(handle: DatabaseHandle): void;
+  log(line: string): void;
+  /** A step was asked for; it was acknowledged. */
+  asked(): void;
+  acknowledged(): void;
+  /** Whether the host is closing the database: what is under way then may be refused. */
+  isClosing: boolean;
+  /** A transaction that bypasses the log begins (1) or ends (-1). */
+  bypassing(by: number): void;
+}
+
+export interface Settings {
+  readonly clients: number;
+  readonly steps: number;
+  readonly pageSize: number;
+  readonly cacheBytes: number;
+  readonly logBytes: number;
+  readonly checkpointBytes: number;
+  readonly workers: number;
+  readonly sharedFamilies: number;
+  /** Values of so many bytes at the most. */
+  readonly valueBytes: number;
+  /** The chance of a transaction that is larger than a quarter of the log. */
+  readonly bypass: number;
+  readonly eventual: number;
+}
+
+const KEYS = 24;
+const codecs = { key: text, value: text };
+
+/** The thread that opens the database: checks what it finds, then is client 0. */
+export async function host(scene: Scene): Promise<void> {
+  const { settings } = scene;
+  const db = await open(scene.path, {
+    pageSize: settings.pageSize,
+    cacheBytes: settings.cacheBytes,
+    logBytes: settings.logBytes,
+    maxWorkers: settings.workers,
+    checkpoint: { bytes: settings.checkpointBytes, intervalMs: 40 },
+  });
+  const states = new Map<Lane, LaneState>();
+  for (const lane of scene.lanes()) states.set(lane, await readLane(db, lane));
+  await checkPairs(db);
+  scene.recovered(states);
+  scene.opened(db.share());
+  await work(db, scene, 0);
+  if (scene.chance(0.2)) {
+    scene.isClosing = true;
+    await db.close();
+    scene.log("closed");
+  }
+}
+
+/** Another thread that uses the database. */
+export async function guest(scene: Scene, handle: DatabaseHandle, client: number): Promise<void> {
+  if (scene.isClosing) return;
+  const db = await attach(handle);
+  try {
+    await work(db, scene, client);
+  } catch (error) {
+    if (!isRefusal(scene, error)) throw error;
+  }
+  await db.close();
+}
+
+/** Whether an error only says that the database is being closed. */
+function isRefusal(scene: Scene, error: unknown): boolean {
+  return scene.isClosing && error instanceof ManifoldError && error.code === "closed";
+}
+
+/** What is in a lane. */
+async function readLane(db: Database, lane: Lane): Promise<LaneState> {
+  if (!db.columnFamilies().includes(lane.family)) return undefined;
+  const family = await db.columnFamily(lane.family);
+  const state = new Map<string, Map<string, string>>();
+  for (const name of family.tables()) {
+    if (!name.endsWith(`-${lane.client}`)) continue;
+    const table = family.table(name, codecs);
+    const entries = new Map(table.entries().toArray());
+    if (table.count() !== entries.size) {
+      throw new Error(`${lane.family}/${name}: count() is ${table.count()}, of ${entries.size}`);
+    }
+    const backwards = table.keys({ reverse: true }).toArray().reverse();
+    if (backwards.join() !== [...entries.keys()].join()) {
+      throw new Error(`${lane.family}/${name}: backwards the keys are others`);
+    }
+    state.set(name, entries);
+  }
+  return state;
+}
+
+/** Every transaction sets both halves of a pair to the same value: nobody may see them differ. */
+function checkPair(pair: (key: string) => string | undefined, where: string): void {
+  const left = pair("left");
+  const right = pair("right");
+  if (left !== right) throw new Error(`${where}: half of a transaction: ${left} and ${right}`);
+}
+
+async function checkPairs(db: Database): Promise<void> {
+  for (const name of db.columnFamilies()) {
+    const family = await db.columnFamily(name);
+    const snapshot = family.snapshot();
+    const table = snapshot.table(family.table("pair", codecs));
+    checkPair((key) => table.get(key), name);
+    snapshot[Symbol.dispose]();
+  }
+}
+
+async function work(db: Database, scene: Scene, client: number): Promise<void> {
+  const { settings } = scene;
+  const actors: Actor[] = [];
+  for (let i = 0; i < settings.sharedFamilies; i++) {
+    const name = `shared${i}`;
+    const family = await db.columnFamily(name);
+    actors.push(new Actor(db, scene, client, name, family, false));
+  }
+  actors.push(new Actor(db, scene, client, `own${client}`, undefined, true));
+  for (let i = 0; i < settings.steps; i++) {
+    const actor = actors[scene.below(actors.length)];
+    await actor.act();
+  }
+  for (const actor of actors) await actor.rest();
+}
+
+/** A client in one family. */
+class Actor {
+  readonly #db: Database;
+  readonly #scene: Scene;
+  readonly #client: number;
+  readonly #name: string;
+  readonly #isOwn: boolean;
+  readonly #lane: Lane;
+  #family: ColumnFamily | undefined;
+  #pending: Promise<void>[] = [];
+  #held: { snapshot: { dispose(): void }; check: () => void } | undefined;
+  #count = 0;
+  #refused: unknown;
+
+  constructor(
+    db: Database,
+    scene: Scene,
+    client: number,
+    name: string,
+    family: ColumnFamily | undefined,
+    isOwn: boolean,
+  ) {
+    this.#db = db;
+    this.#scene = scene;
+    this.#client = client;
+    this.#name = name;
+    this.#family = family;
+    this.#isOwn = isOwn;
+    this.#lane = scene.lane(client, name, !isOwn);
+  }
+
+  async act(): Promise<void> {
+    const scene = this.#scene;
+    if (this.#isOwn && (this.#family === undefined || scene.chance(0.08))) {
+      await this.#live();
+      return;
+    }
+    const kind = scene.below(24);
+    if (kind < 5) this.#one();
+    else if (kind < 10) this.#batch();
+    else if (kind < 13) await this.#transaction();
+    else if (kind < 15) this.#many();
+    else if (kind < 16) this.#range();
+    else if (kind < 17) await this.#dropTable();
+    else if (kind < 18) await this.#checkpoint();
+    else if (kind < 20) this.#hold();
+    else if (kind < 22) this.#look();
+    else await this.#settled();
+    if (this.#pending.length > 4) await this.#settled();
+  }
+
+  async rest(): Promise<void> {
+    await this.#settled();
+    this.#release();
+  }
+
+  /** Makes the client's own family, or deletes it. */
+  async #live(): Promise<void> {
+    await this.#settled();
+    this.#release();
+    if (this.#family === undefined && this.#lane.present === undefined) {
+      const asked = this.#ask([{ kind: "create family" }], true, "create family");
+      this.#family = await this.#db.createColumnFamily(this.#name);
+      this.#acknowledge(asked);
+    } else if (this.#family === undefined) {
+      this.#family = await this.#db.columnFamily(this.#name, { create: false });
+    } else {
+      const asked = this.#ask([{ kind: "drop family" }], true, "delete family");
+      await this.#db.deleteColumnFamily(this.#name);
+      this.#family = undefined;
+      this.#acknowledge(asked);
+    }
+  }
+
+  #table(name: string): Table<string, string> {
+    return this.#family!.table(`${name}-${this.#client}`, codecs);
+  }
+
+  #key(): string {
+    return `k${String(this.#scene.below(KEYS)).padStart(3, "0")}`;
+  }
+
+  /** The bounds of a range that is not empty: an empty one is answered without asking anyone. */
+  #span(): [string, string] {
+    const [one, other] = [this.#key(), this.#key()];
+    return one < other ? [one, other] : [other, `${one}~`];
+  }
+
+  #value(): string {
+    const scene = this.#scene;
+    const { valueBytes } = scene.settings;
+    const length = scene.chance(0.1) ? scene.below(valueBytes) : scene.below(60);
+    return `${this.#client}.${this.#count++}.`.padEnd(length, "abcdefghij");
+  }
+
+  #ask(changes: Change[], durable: boolean, what: string): Step {
+    const scene = this.#scene;
+    const step: Step = {
+      changes,
+      durable,
+      askedAt: scene.now(),
+      acknowledgedAt: Infinity,
+      describe: `${scene.now().toFixed(3)} client ${this.#client} ${this.#name}: ${what} ${
+        changes.map((one) =>
+          "value" in one
+            ? `${one.table}.${one.key}=${one.value.slice(0, 8)}(${one.value.length})`
+            : Object.values(one).join(" ")
+        ).join(", ")
+      }`,
+    };
+    this.#lane.ask(step);
+    scene.log(step.describe);
+    scene.asked();
+    return step;
+  }
+
+  #acknowledge(step: Step): void {
+    const scene = this.#scene;
+    scene.acknowledged();
+    scene.log(`  acknowledged: ${step.describe}`);
+    this.#lane.acknowledge(step, scene.now());
+  }
+
+  #watch(step: Step, promise: Promise<unknown>, size: number): void {
+    const scene = this.#scene;
+    const large = size > scene.settings.logBytes / 4;
+    if (large) scene.bypassing(1);
+    const done = promise.then(() => {
+      if (large) scene.bypassing(-1);
+      this.#acknowledge(step);
+    }, (error) => {
+      if (!isRefusal(scene, error)) throw error;
+      this.#refused = error;
+    });
+    this.#pending.push(done);
+  }
+
+  async #settled(): Promise<void> {
+    const pending = this.#pending;
+    this.#pending = [];
+    await Promise.all(pending);
+    if (this.#refused !== undefined) throw this.#refused;
+    if (this.#family === undefined || this.#scene.chance(0.5)) return;
+    // One's own writes are there as soon as they are acknowledged.
+    const expected = this.#lane.present?.get(`main-${this.#client}`);
+    const table = this.#table("main");
+    const actual = table.entries().toArray();
+    const wanted = [...expected ?? []].sort(([a], [b]) => (a < b ? -1 : 1));
+    if (JSON.stringify(actual) !== JSON.stringify(wanted)) {
+      throw new Error(
+        `client ${this.#client} in ${this.#name} reads ${JSON.stringify(actual)}, not ${
+          JSON.stringify(wanted)
+        }`,
+      );
+    }
+    const at = this.#scene.below(wanted.length + 1);
+    if (wanted.length > 0 && table.at(at)?.[0] !== wanted[at]?.[0]) {
+      throw new Error(`at(${at}) is ${table.at(at)}`);
+    }
+    const from = this.#key();
+    const count = wanted.filter(([key]) => key >= from).length;
+    if (table.count({ gte: from }) !== count) {
+      throw new Error(`count from ${from} is ${table.count({ gte: from })}, not ${count}`);
+    }
+  }
+
+  #durability(): "immediate" | "eventual" {
+    return this.#scene.chance(this.#scene.settings.eventual) ? "eventual" : "immediate";
+  }
+
+  #one(): void {
+    const table = this.#table("main");
+    const durability = this.#durability();
+    const key = this.#key();
+    if (this.#scene.chance(0.3)) {
+      const step = this.#ask(
+        [{ kind: "delete", table: table.name, key }],
+        durability === "immediate",
+        durability,
+      );
+      this.#watch(step, table.delete(key, { durability }), 0);
+      return;
+    }
+    const value = this.#value();
+    const change: Change = { kind: "set", table: table.name, key, value };
+    const step = this.#ask([change], durability === "immediate", durability);
+    this.#watch(step, table.set(key, value, { durability }), value.length);
+  }
+
+  #batch(): void {
+    const scene = this.#scene;
+    const durability = this.#durability();
+    const batch = this.#family!.batch();
+    const changes: Change[] = [];
+    let size = 0;
+    const count = scene.chance(scene.settings.bypass) ? 2 + scene.below(30) : 1 + scene.below(4);
+    for (let i = 0; i < count; i++) {
+      const table = this.#table(scene.chance(0.7) ? "main" : "other");
+      const key = this.#key();
+      if (scene.chance(0.2)) {
+        batch.delete(table, key);
+        changes.push({ kind: "delete", table: table.name, key });
+      } else {
+        const value = count > 6 ? this.#value().padEnd(500, "z") : this.#value();
+        size += value.length;
+        batch.set(table, key, value);
+        changes.push({ kind: "set", table: table.name, key, value });
+      }
+    }
+    if (scene.chance(0.2)) {
+      const [from, to] = this.#span();
+      const table = this.#table("main");
+      batch.deleteRange(table, { gte: from, lt: to });
+      changes.push({ kind: "range", table: table.name, from, to });
+    }
+    const pair = this.#family!.table("pair", codecs);
+    const mark = `${this.#client}.${this.#count++}`;
+    batch.set(pair, "left", mark).set(pair, "right", mark);
+    const step = this.#ask(changes, durability === "immediate", `${durability} batch`);
+    this.#watch(step, batch.commit({ durability }), size);
+  }
+
+  async #transaction(): Promise<void> {
+    const scene = this.#scene;
+    await this.#settled();
+    const changes: Change[] = [];
+    const main = this.#table("main");
+    const other = this.#table("other");
+    const pair = this.#family!.table("pair", codecs);
+    const mark = `${this.#client}.${this.#count++}`;
+    const key = this.#key();
+    const value = this.#value();
+    const expected = this.#lane.present?.get(main.name)?.get(key);
+    changes.push({ kind: "set", table: main.name, key, value });
+    changes.push({ kind: "delete", table: other.name, key });
+    const step = this.#ask(changes, true, "transaction");
+    await this.#family!.transaction((tx) => {
+      const mine = tx.table(main);
+      if (mine.get(key) !== expected) {
+        throw new Error(`in a transaction ${key} is ${mine.get(key)}, not ${expected}`);
+      }
+      checkPair((half) => tx.table(pair).get(half), "in a transaction");
+      mine.set(key, value);
+      tx.table(other).delete(key);
+      tx.table(pair).set("left", mark);
+      tx.table(pair).set("right", mark);
+      if (mine.get(key) !== value) throw new Error("a transaction does not see its own write");
+      scene.below(2);
+    });
+    this.#acknowledge(step);
+  }
+
+  #many(): void {
+    const table = this.#table("main");
+    const durability = this.#durability();
+    const entries = new Map<string, string>();
+    const count = this.#scene.below(8) + 1;
+    for (let i = 0; i < count; i++) entries.set(this.#key(), this.#value());
+    const changes: Change[] = [...entries].map(([key, value]) => ({
+      kind: "set",
+      table: table.name,
+      key,
+      value,
+    }));
+    const step = this.#ask(changes, durability === "immediate", `${durability} setMany`);
+    const size = [...entries.values()].reduce((sum, value) => sum + value.length, 0);
+    this.#watch(step, table.setMany(entries, { durability }), size);
+  }
+
+  #range(): void {
+    const table = this.#table("main");
+    const [from, to] = this.#span();
+    const durability = this.#durability();
+    const step = this.#ask(
+      [{ kind: "range", table: table.name, from, to }],
+      durability === "immediate",
+      durability,
+    );
+    this.#watch(step, table.deleteRange({ gte: from, lt: to }, { durability }), 0);
+  }
+
+  async #dropTable(): Promise<void> {
+    // It refuses what is not there when it is asked for.
+    await this.#settled();
+    const { name } = this.#table("other");
+    if (!this.#family!.tables().includes(name)) return;
+    const step = this.#ask([{ kind: "drop", table: name }], true, "delete table");
+    this.#watch(step, this.#family!.deleteTable(name), 0);
+  }
+
+  async #checkpoint(): Promise<void> {
+    this.#scene.log(`client ${this.#client} checkpoint`);
+    await this.#db.checkpoint();
+  }
+
+  /** Keeps a snapshot, which must not change. */
+  #hold(): void {
+    if (this.#held !== undefined) {
+      this.#release();
+      return;
+    }
+    const snapshot = this.#family!.snapshot();
+    const main = snapshot.table(this.#table("main"));
+    const pair = snapshot.table(this.#family!.table("pair", codecs));
+    const look = (): string => {
+      checkPair((key) => pair.get(key), "in a snapshot");
+      return JSON.stringify(main.entries().toArray());
+    };
+    const first = look();
+    this.#held = {
+      snapshot: { dispose: () => snapshot[Symbol.dispose]() },
+      check: () => {
+        if (look() !== first) throw new Error(`a snapshot has changed: ${look()}, was ${first}`);
+      },
+    };
+  }
+
+  #look(): void {
+    this.#held?.check();
+    const snapshot = this.#family!.snapshot();
+    const pair = snapshot.table(this.#family!.table("pair", codecs));
+    checkPair((key) => pair.get(key), "in a snapshot");
+    snapshot[Symbol.dispose]();
+    const main = this.#table("main");
+    const seen = main.get(this.#key());
+    if (seen !== undefined && !seen.startsWith(`${this.#client}.`)) {
+      throw new Error(`a value of nobody: ${seen}`);
+    }
+  }
+
+  #release(): void {
+    this.#held?.check();
+    this.#held?.snapshot.dispose();
+    this.#held = undefined;
+  }
+}
