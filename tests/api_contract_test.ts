@@ -1,7 +1,18 @@
 /** What the contract promises of names, order, atomicity and settings, through the public API alone. */
 
 import { join } from "node:path";
-import { f64, json, open, openInMemory, type OpenOptions, text, tuple, u32 } from "../mod.ts";
+import {
+  attach,
+  f64,
+  json,
+  ManifoldError,
+  open,
+  openInMemory,
+  type OpenOptions,
+  text,
+  tuple,
+  u32,
+} from "../mod.ts";
 import { assert, assertEquals, assertGreater, assertRejects } from "./support/assert.ts";
 import {
   applyWrites,
@@ -112,6 +123,27 @@ test("contract: writes keep their order behind the deletion of a table, awaited 
   ]);
   assertEquals(staying.get("a"), "later");
   assertEquals(leaving.entries().toArray(), [["b", "later"]]);
+});
+
+/**
+ * A family that another thread was making when the database was closed stayed in the making, and
+ * whoever asked for it after that waited for ever; so did who asked for a checkpoint.
+ */
+test("contract: what is asked for in another thread after the close is refused", async () => {
+  await withTempDir(async (dir) => {
+    const host = await open(join(dir, "closed.manifold"), SMALL);
+    await host.columnFamily("there");
+    const guest = await attach(host.share());
+    await host.close();
+    for (let i = 0; i < 2; i++) {
+      assertEquals(
+        (await assertRejects(() => guest.columnFamily("new"), ManifoldError)).code,
+        "closed",
+      );
+      assertEquals((await assertRejects(() => guest.checkpoint(), ManifoldError)).code, "closed");
+    }
+    await guest.close();
+  });
 });
 
 test("contract: setMany and batches are whole or not at all", async () => {

@@ -9,10 +9,11 @@
 
 import { REQUEST_CREATE, REQUEST_DROP } from "../engine/requests.ts";
 import type { ManifoldError } from "../errors.ts";
-import { databaseState, FAILED, failure } from "../memory/database_state.ts";
+import { CLOSED, databaseState, FAILED, failure } from "../memory/database_state.ts";
 import { FAMILY_CREATING, FAMILY_LIVE, type FamilySlots } from "../memory/family_slots.ts";
 import { keepAlive } from "../runtime/keep_alive.ts";
 import { FamilyAccess, NO_OPERATIONS, type OpenSession } from "./family_access.ts";
+import { closedError } from "./request_error.ts";
 
 /** How often a thread that waits for a slot looks whether the database has failed. */
 const STATE_WAIT_MS = 200;
@@ -30,7 +31,10 @@ export async function settledFamily(open: OpenSession, name: string): Promise<nu
       const state = slots.state(slot);
       // Looked up again: the slot may have gone to another family in between.
       if (state === FAMILY_LIVE && slots.find(name) === slot) return slot;
-      if (databaseState(control) === FAILED) throw failed(open, failure(control, path));
+      const database = databaseState(control);
+      if (database === FAILED) throw failed(open, failure(control, path));
+      // Nobody finishes it any more.
+      if (database === CLOSED) throw closedError(path);
       release ??= keepAlive();
       const wait = Atomics.waitAsync(slots.words, slots.stateIndex(slot), state, STATE_WAIT_MS);
       if (wait.async) await wait.value;

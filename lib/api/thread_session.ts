@@ -27,6 +27,7 @@ import {
 } from "../memory/keeper_state.ts";
 import { keepAlive } from "../runtime/keep_alive.ts";
 import { Client } from "./client.ts";
+import { closedError } from "./request_error.ts";
 import type { Host } from "./host.ts";
 import { checkCheckpoint } from "./open_options.ts";
 import type {
@@ -85,8 +86,10 @@ export class ThreadSession implements Session {
         const seen = keeperAnswers(control);
         const outcome = checkpointOutcome(control, number);
         if (outcome === "done") return;
-        if (databaseState(control) === FAILED) throw failure(control, this.path);
+        const state = databaseState(control);
+        if (state === FAILED) throw failure(control, this.path);
         if (outcome !== "pending") throw checkpointError(outcome, this.path);
+        if (state === CLOSED) throw closedError(this.path);
         await this.#answer(seen);
       }
     } finally {
