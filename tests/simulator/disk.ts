@@ -49,7 +49,8 @@ export class Inode {
     return count;
   }
 
-  write(offset: number, source: Uint8Array): void {
+  /** With `never`, no sync will keep it: for a breakage that has to be found out. */
+  write(offset: number, source: Uint8Array, never = false): void {
     const end = offset + source.length;
     this.#reach(end);
     this.bytes.set(source, offset);
@@ -60,7 +61,7 @@ export class Inode {
     }
     const last = Math.floor((end - 1) / SECTOR_BYTES);
     for (let sector = Math.floor(offset / SECTOR_BYTES); sector <= last; sector++) {
-      this.#remember(sector, order);
+      this.#remember(sector, never ? Infinity : order);
     }
   }
 
@@ -114,7 +115,7 @@ export class Inode {
   }
 
   /** A sync failed: what it should have kept may be on the disk or not, and nobody will try again. */
-  syncFailed(upTo: number, chooser: Chooser): void {
+  failSync(upTo: number, chooser: Chooser): void {
     for (const [sector, versions] of this.#pending) {
       const lost = versions.filter(({ order }) => order <= upTo);
       versions.splice(0, lost.length);
@@ -145,11 +146,9 @@ export class Inode {
     this.size = size;
   }
 
-  /** The process is killed; the system goes on and writes everything. */
+  /** The process is killed: the system keeps what it has, also what is not on the disk yet. */
   survive(): void {
-    this.#durable = this.bytes.slice();
-    this.#durableSize = this.size;
-    this.#forget();
+    this.#locks.clear();
   }
 
   #forget(): void {
@@ -251,7 +250,5 @@ export class Disk {
 
   survive(): void {
     for (const inode of this.names.values()) inode.survive();
-    for (const change of this.#changes) change.apply(this.#durable);
-    this.#changes = [];
   }
 }

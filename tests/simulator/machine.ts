@@ -22,6 +22,8 @@ type ErrorClass = new (code: string, message: string, options?: ErrorOptions) =>
 export interface Hooks {
   /** Before every call to the system; `what` names it: `write log`, `sync data`, … */
   onIo(what: string): void;
+  /** Whether the call that `onIo` was told of last fails: no room for a write, or a failed sync. */
+  fails(what: string): boolean;
   /** A thread of the database was started. */
   onSpawn?(thread: Thread, data: { role: string }): void;
 }
@@ -36,7 +38,7 @@ const SYNC_MS = 0.3;
 export class Machine {
   readonly kernel = new Kernel();
   readonly disk: Disk;
-  hooks: Hooks = { onIo: () => {} };
+  hooks: Hooks = { onIo: () => {}, fails: () => false };
   readonly #modules: Modules;
   readonly #free: Instance[] = [];
   readonly #used: Instance[] = [];
@@ -398,6 +400,8 @@ class SimulatedFile {
   readonly #inode: Inode;
   readonly #kind: string;
   readonly #error: ErrorClass;
+  /** Set by a breakage: what is written meanwhile stays unsynced. */
+  neverSynced = false;
   #closed = false;
 
   constructor(machine: Machine, path: string, inode: Inode, error: ErrorClass) {
@@ -421,17 +425,19 @@ class SimulatedFile {
   }
 
   *write(offset: number, source: Uint8Array): Running {
-    yield* this.#io(
-      "write",
-      this.#kind === "data" && offset < META_PAGES_BYTES ? "meta" : undefined,
-    );
+    const kind = this.#kind === "data" && offset < META_PAGES_BYTES ? "meta" : this.#kind;
+    yield* this.#io("write", kind);
+    if (this.#machine.hooks.fails(`write ${kind}`)) {
+      throw new (this.#error)("disk-full", `no room to write ${this.path}`);
+    }
     // In two pieces, so that another thread can see, and a cut can leave, half of it.
     const half = source.length > 512 ? source.length >> 1 : 0;
+    const never = this.neverSynced;
     if (half > 0) {
-      this.#inode.write(offset, source.subarray(0, half));
+      this.#inode.write(offset, source.subarray(0, half), never);
       yield;
     }
-    this.#inode.write(offset + half, source.subarray(half));
+    this.#inode.write(offset + half, source.subarray(half), never);
     yield;
     return undefined;
   }
@@ -440,6 +446,10 @@ class SimulatedFile {
     yield* this.#io("sync");
     const upTo = this.#inode.beginSync();
     yield* this.#machine.kernel.sleep(SYNC_MS);
+    if (this.#machine.hooks.fails(`sync ${this.#kind}`)) {
+      this.#inode.failSync(upTo, this.#machine.kernel.chooser);
+      throw new (this.#error)("io", `cannot sync ${this.path}`);
+    }
     this.#inode.synced(upTo);
     return undefined;
   }

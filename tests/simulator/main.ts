@@ -51,7 +51,7 @@ function print(counts: Counts, seconds: number): void {
   const share = Math.round(counts.cutsUnsynced / counts.cuts * 100);
   console.log(
     `${counts.histories} histories, ${counts.cuts} power cuts (${share} % with unsynced sectors), ` +
-      `${counts.kills} kills, ${counts.terminated} threads terminated, ${counts.acknowledged} of ` +
+      `${counts.kills} kills, ${counts.terminated} threads terminated, ${counts.faults} calls failed, ${counts.acknowledged} of ` +
       `${counts.steps} steps acknowledged, in ${seconds.toFixed(1)} s: ` +
       `${(counts.cuts / seconds).toFixed(1)} cuts/s`,
   );

@@ -54,6 +54,11 @@ export class Lane {
     return this.#steps.length > 0;
   }
 
+  /** The database has refused a step, and changed nothing. */
+  refuse(step: Step): void {
+    this.#steps = this.#steps.filter((one) => one !== step);
+  }
+
   ask(step: Step): void {
     this.#steps.push(step);
   }

@@ -33,6 +33,8 @@ export class Counts {
   cutsUnsynced = 0;
   kills = 0;
   terminated = 0;
+  /** Calls to the system that failed. */
+  faults = 0;
   steps = 0;
   acknowledged = 0;
   places: Record<Place, number> = Object.fromEntries(PLACES.map((one) => [one, 0])) as Record<
@@ -46,7 +48,15 @@ export class Counts {
   }
 }
 
-const SUMS = ["cuts", "cutsUnsynced", "kills", "terminated", "steps", "acknowledged"] as const;
+const SUMS = [
+  "cuts",
+  "cutsUnsynced",
+  "kills",
+  "terminated",
+  "faults",
+  "steps",
+  "acknowledged",
+] as const;
 
 /** A history that broke a promise. */
 export class Broken extends Error {
@@ -195,7 +205,16 @@ class History {
     const { kernel, disk } = this.#machine;
     const random = this.#random;
     const trigger = new Trigger(random, () => disk.unsynced);
-    this.#machine.hooks = { onIo: (what) => trigger.io(what, kernel.running.name) };
+    const faults = new Faults(random);
+    this.#machine.hooks = {
+      onIo: (what) => trigger.io(what, kernel.running.name),
+      fails: (what) => {
+        if (!faults.fail(what)) return false;
+        this.#lines.push(`${kernel.running.name} fails to ${what}`);
+        this.counts.faults++;
+        return true;
+      },
+    };
     const guests: Thread[] = [];
     const guestsMayDie = random.chance(0.3);
     const scene: Scene = {
@@ -220,6 +239,7 @@ class History {
       asked: () => void this.counts.steps++,
       acknowledged: () => void this.counts.acknowledged++,
       isClosing: false,
+      isFaulty: faults.any,
       bypassing: (by) => void (trigger.bypassing += by),
     };
     this.#lines.push(`process ${this.#process + 1}: ${JSON.stringify(this.#settings)}`);
@@ -282,6 +302,29 @@ class History {
       this.counts.kills++;
       disk.survive();
     }
+  }
+}
+
+/** Which calls to the system fail. */
+class Faults {
+  readonly #random: Random;
+  readonly #writes: number;
+  /** Syncs until one fails. */
+  #syncs: number;
+
+  constructor(random: Random) {
+    this.#random = random;
+    this.#writes = random.chance(0.1) ? 0.03 : 0;
+    this.#syncs = random.chance(0.05) ? 1 + random.int(30) : Infinity;
+  }
+
+  get any(): boolean {
+    return this.#writes > 0 || this.#syncs < Infinity;
+  }
+
+  fail(what: string): boolean {
+    if (what.startsWith("sync")) return --this.#syncs === 0;
+    return this.#writes > 0 && this.#random.chance(this.#writes);
   }
 }
 

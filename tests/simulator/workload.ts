@@ -37,6 +37,8 @@ export interface Scene {
   acknowledged(): void;
   /** Whether the host is closing the database: what is under way then may be refused. */
   isClosing: boolean;
+  /** Whether calls to the system may fail: then so may steps, as it is documented. */
+  readonly isFaulty: boolean;
   /** A transaction that bypasses the log begins (1) or ends (-1). */
   bypassing(by: number): void;
 }
@@ -63,22 +65,29 @@ const codecs = { key: text, value: text };
 /** The thread that opens the database: checks what it finds, then is client 0. */
 export async function host(scene: Scene): Promise<void> {
   const { settings } = scene;
-  const db = await open(scene.path, {
-    pageSize: settings.pageSize,
-    cacheBytes: settings.cacheBytes,
-    logBytes: settings.logBytes,
-    maxWorkers: settings.workers,
-    checkpoint: { bytes: settings.checkpointBytes, intervalMs: 40 },
-  });
+  let db: Database;
+  try {
+    db = await open(scene.path, {
+      pageSize: settings.pageSize,
+      cacheBytes: settings.cacheBytes,
+      logBytes: settings.logBytes,
+      maxWorkers: settings.workers,
+      checkpoint: { bytes: settings.checkpointBytes, intervalMs: 40 },
+    });
+  } catch (error) {
+    if (!isFault(scene, error)) throw error;
+    scene.log(`cannot be opened: ${error}`);
+    return;
+  }
   const states = new Map<Lane, LaneState>();
   for (const lane of scene.lanes()) states.set(lane, await readLane(db, lane));
   await checkPairs(db);
   scene.recovered(states);
   scene.opened(db.share());
-  await work(db, scene, 0);
+  await guarded(scene, () => work(db, scene, 0));
   if (scene.chance(0.2)) {
     scene.isClosing = true;
-    await db.close();
+    await guarded(scene, () => db.close());
     scene.log("closed");
   }
 }
@@ -86,18 +95,32 @@ export async function host(scene: Scene): Promise<void> {
 /** Another thread that uses the database. */
 export async function guest(scene: Scene, handle: DatabaseHandle, client: number): Promise<void> {
   if (scene.isClosing) return;
-  const db = await attach(handle);
-  try {
-    await work(db, scene, client);
-  } catch (error) {
-    if (!isRefusal(scene, error)) throw error;
-  }
-  await db.close();
+  await guarded(scene, async () => {
+    const db = await attach(handle);
+    await guarded(scene, () => work(db, scene, client));
+    await db.close();
+  });
 }
 
-/** Whether an error only says that the database is being closed. */
+/** Does something that may end early when the database is being closed, or has failed as it had to. */
+async function guarded(scene: Scene, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!isRefusal(scene, error)) throw error;
+    scene.log(`ends early: ${error}`);
+  }
+}
+
 function isRefusal(scene: Scene, error: unknown): boolean {
-  return scene.isClosing && error instanceof ManifoldError && error.code === "closed";
+  return isFault(scene, error) ||
+    scene.isClosing && error instanceof ManifoldError && error.code === "closed";
+}
+
+/** Whether an error says that a call to the system has failed, as some do. */
+function isFault(scene: Scene, error: unknown): boolean {
+  return scene.isFaulty && error instanceof ManifoldError &&
+    (error.code === "failed" || error.code === "disk-full" || error.code === "io");
 }
 
 /** What is in a lane. */
@@ -143,7 +166,13 @@ async function work(db: Database, scene: Scene, client: number): Promise<void> {
   const actors: Actor[] = [];
   for (let i = 0; i < settings.sharedFamilies; i++) {
     const name = `shared${i}`;
-    const family = await db.columnFamily(name);
+    let family: ColumnFamily;
+    try {
+      family = await db.columnFamily(name);
+    } catch (error) {
+      if (!isFault(scene, error)) throw error;
+      continue;
+    }
     actors.push(new Actor(db, scene, client, name, family, false));
   }
   actors.push(new Actor(db, scene, client, `own${client}`, undefined, true));
@@ -191,7 +220,7 @@ class Actor {
       await this.#live();
       return;
     }
-    const kind = scene.below(24);
+    const kind = scene.below(26);
     if (kind < 5) this.#one();
     else if (kind < 10) this.#batch();
     else if (kind < 13) await this.#transaction();
@@ -201,6 +230,7 @@ class Actor {
     else if (kind < 18) await this.#checkpoint();
     else if (kind < 20) this.#hold();
     else if (kind < 22) this.#look();
+    else if (kind < 24) this.#common();
     else await this.#settled();
     if (this.#pending.length > 4) await this.#settled();
   }
@@ -216,16 +246,16 @@ class Actor {
     this.#release();
     if (this.#family === undefined && this.#lane.present === undefined) {
       const asked = this.#ask([{ kind: "create family" }], true, "create family");
-      this.#family = await this.#db.createColumnFamily(this.#name);
-      this.#acknowledge(asked);
+      const made = this.#db.createColumnFamily(this.#name);
+      this.#watch(asked, made.then((family) => void (this.#family = family)), 0);
     } else if (this.#family === undefined) {
       this.#family = await this.#db.columnFamily(this.#name, { create: false });
     } else {
       const asked = this.#ask([{ kind: "drop family" }], true, "delete family");
-      await this.#db.deleteColumnFamily(this.#name);
-      this.#family = undefined;
-      this.#acknowledge(asked);
+      const deleted = this.#db.deleteColumnFamily(this.#name);
+      this.#watch(asked, deleted.then(() => void (this.#family = undefined)), 0);
     }
+    await this.#settled();
   }
 
   #table(name: string): Table<string, string> {
@@ -285,6 +315,12 @@ class Actor {
       if (large) scene.bypassing(-1);
       this.#acknowledge(step);
     }, (error) => {
+      if (large) scene.bypassing(-1);
+      if (scene.isFaulty && error instanceof ManifoldError && error.code === "disk-full") {
+        scene.log(`  refused, the disk is full: ${step.describe}`);
+        this.#lane.refuse(step);
+        return;
+      }
       if (!isRefusal(scene, error)) throw error;
       this.#refused = error;
     });
@@ -390,7 +426,7 @@ class Actor {
     changes.push({ kind: "set", table: main.name, key, value });
     changes.push({ kind: "delete", table: other.name, key });
     const step = this.#ask(changes, true, "transaction");
-    await this.#family!.transaction((tx) => {
+    const done = this.#family!.transaction((tx) => {
       const mine = tx.table(main);
       if (mine.get(key) !== expected) {
         throw new Error(`in a transaction ${key} is ${mine.get(key)}, not ${expected}`);
@@ -401,9 +437,9 @@ class Actor {
       tx.table(pair).set("left", mark);
       tx.table(pair).set("right", mark);
       if (mine.get(key) !== value) throw new Error("a transaction does not see its own write");
-      scene.below(2);
     });
-    this.#acknowledge(step);
+    this.#watch(step, done, value.length);
+    await this.#settled();
   }
 
   #many(): void {
@@ -446,7 +482,19 @@ class Actor {
 
   async #checkpoint(): Promise<void> {
     this.#scene.log(`client ${this.#client} checkpoint`);
-    await this.#db.checkpoint();
+    await guarded(this.#scene, () => this.#db.checkpoint());
+  }
+
+  /** A table that every client writes and deletes at any time; what it has is not compared. */
+  #common(): void {
+    const family = this.#family!;
+    const done = this.#scene.chance(0.2)
+      ? family.deleteTable("common")
+      : family.table("common", codecs).set(this.#key(), this.#value());
+    this.#pending.push(done.catch((error) => {
+      if (error instanceof ManifoldError && error.code === "not-found") return;
+      if (!isRefusal(this.#scene, error)) throw error;
+    }));
   }
 
   /** Keeps a snapshot, which must not change. */
