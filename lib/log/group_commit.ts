@@ -43,6 +43,9 @@ const CHECKPOINT_INTERVAL = TAIL + 6;
 const RECOVER_END = TAIL + 7;
 const FILLING = TAIL + 8;
 
+/** Who fills the ring: a worker (its number and one) with its record, or somebody with zeros ahead of all. */
+const FILLING_AHEAD = -1;
+
 /** The ring is zero-filled ahead in steps of so many bytes, so that syncs need not grow the file. */
 const FILL_BYTES = 1024 * 1024;
 /** A record from here on is written without filling first: it fills its own place. */
@@ -114,7 +117,10 @@ export class GroupCommit {
     return this.#f64[CAPACITY];
   }
 
-  /** A place for a record of `bytes`; or one of the reasons above, below zero. */
+  /**
+   * A place for a record of `bytes`; or one of the reasons above, below zero. The caller then says
+   * {@linkcode written} or {@linkcode cancel}.
+   */
   reserve(worker: number, bytes: number): number {
     const size = alignRecord(bytes);
     return this.#locked(() => {
@@ -126,7 +132,9 @@ export class GroupCommit {
         if (size < LARGE_RECORD_BYTES && f64[ALLOCATED] < f64[CAPACITY]) {
           return LOG_WANTS_FILLING;
         }
-        f64[ALLOCATED] = Math.max(f64[ALLOCATED], tail + size);
+        // It fills its place itself. Nobody comes behind it before that has worked: where the disk
+        // is full, the place can be given back.
+        f64[FILLING] = worker + 1;
       }
       f64[writingIndex(worker)] = tail;
       if (f64[unpublishedIndex(worker)] < 0) f64[unpublishedIndex(worker)] = tail;
@@ -144,7 +152,7 @@ export class GroupCommit {
     const from = this.#locked(() => {
       const allocated = this.#f64[ALLOCATED];
       if (this.#f64[FILLING] !== 0 || allocated >= capacity) return -1;
-      this.#f64[FILLING] = 1;
+      this.#f64[FILLING] = FILLING_AHEAD;
       return allocated;
     });
     if (from < 0) return;
@@ -154,19 +162,27 @@ export class GroupCommit {
       file.write(LOG_HEADER_BYTES + from, new Uint8Array(to - from));
       filled = to;
     } finally {
-      this.#locked(() => {
-        this.#f64[ALLOCATED] = filled >= capacity ? Infinity : filled;
-        this.#f64[FILLING] = 0;
-      });
+      this.#locked(() => this.#filled(filled));
       bumpAndWake(this.#control.words, LOG_SPACE);
     }
   }
 
+  /** The ring is in the file up to here, and nobody fills it. */
+  #filled(to: number): void {
+    this.#f64[ALLOCATED] = to >= this.#f64[CAPACITY] ? Infinity : to;
+    this.#f64[FILLING] = 0;
+  }
+
   /** The worker's record is in the file. */
   written(worker: number): void {
-    this.#locked(() => {
-      this.#f64[writingIndex(worker)] = -1;
+    const filled = this.#locked(() => {
+      const f64 = this.#f64;
+      f64[writingIndex(worker)] = -1;
+      if (f64[FILLING] !== worker + 1) return false;
+      this.#filled(f64[TAIL]);
+      return true;
     });
+    if (filled) bumpAndWake(this.#control.words, LOG_SPACE);
     bumpAndWake(this.#control.words, LOG_DURABLE);
   }
 
@@ -180,17 +196,20 @@ export class GroupCommit {
 
   /**
    * Takes a reservation back whose record could not be written; false if another record was placed behind
-   * it meanwhile.
+   * it meanwhile, which cannot be where the ring was being filled: not for want of room, that is.
    */
   cancel(worker: number, position: number, bytes: number): boolean {
-    return this.#locked(() => {
+    const cancelled = this.#locked(() => {
       const f64 = this.#f64;
       if (f64[TAIL] !== position + alignRecord(bytes)) return false;
       f64[TAIL] = position;
       f64[writingIndex(worker)] = -1;
       f64[unpublishedIndex(worker)] = -1;
+      if (f64[FILLING] === worker + 1) f64[FILLING] = 0;
       return true;
     });
+    if (cancelled) bumpAndWake(this.#control.words, LOG_SPACE);
+    return cancelled;
   }
 
   /** What the worker has appended is published. Under the publish lock. */
