@@ -1,17 +1,25 @@
 /**
  * The loop of the keeper: recover if the log says so, begin the log's life, then make checkpoints by
- * size, by time, on request, and one last time at close.
+ * size, by time, on request, and one last time at close. {@linkcode KeeperLoop.step} is one round of it.
+ *
+ * Invariant: a log or a data file that does not stand at its path any more gets no more commits: what is
+ * acknowledged goes into the data file by a last checkpoint, and the database turns to failed.
  *
  * @module
  */
 
 import { Keeper } from "../lib/engine/keeper.ts";
 import {
+  askForLife,
   beginRecoveries,
   LIFE_BEGUN,
+  LIFE_DORMANT,
   LIFE_RECOVERING,
+  lifeOf,
   recoveriesLeft,
+  refuseLife,
   setLife,
+  takeLifeAsked,
 } from "../lib/engine/life.ts";
 import { settleFamilies } from "../lib/engine/recovery.ts";
 import type { ThreadMemory } from "../lib/engine/thread_memory.ts";
@@ -20,8 +28,17 @@ import { GroupCommit } from "../lib/log/group_commit.ts";
 import { logPathOf, LogReader, readLogHeader } from "../lib/log/log_file.ts";
 import { scanLog } from "../lib/log/recovery_scan.ts";
 import { KEEPER_WAKE, LOG_DURABLE, LOG_SPACE } from "../lib/memory/control.ts";
-import { CLOSED, CLOSING, databaseState, FAILED, moveState } from "../lib/memory/database_state.ts";
-import { checkpointIsAsked, shallLeaveClean } from "../lib/memory/keeper_state.ts";
+import {
+  CLOSED,
+  CLOSING,
+  databaseState,
+  fail,
+  FAILED,
+  moveState,
+  OPEN,
+  recordFailure,
+} from "../lib/memory/database_state.ts";
+import { askToLeaveClean, checkpointIsAsked, shallLeaveClean } from "../lib/memory/keeper_state.ts";
 import { bumpAndWake, sleepWhile } from "../lib/memory/waiting.ts";
 import {
   allDrained,
@@ -40,57 +57,87 @@ import { joinMemory, type WorkerData } from "./worker_data.ts";
 const SYNC_WITHIN_MS = 100;
 /** How long an idle keeper sleeps before it looks whether its host still lives, ms. */
 const IDLE_MS = 500;
+/** How often it looks whether the workers have applied the log, ms. */
+const RECOVERY_MS = 100;
 /** After a checkpoint failed, the next one by size or time waits so long, ms. */
 const RETRY_MS = 1000;
+/** How often the keeper looks whether the files still stand at their paths, ms. */
+const LOOK_MS = 500;
+/** What {@linkcode KeeperLoop.step} says at the end. */
+export const ENDED = -1;
 
 export async function runKeeper(data: WorkerData): Promise<void> {
   const memory = await joinMemory(data);
-  const logPath = logPathOf(data.path);
-  const kind = runtime.kind(logPath);
-  if (kind !== undefined && kind !== "file") {
-    throw new ManifoldError(
-      "corrupt",
-      `${logPath} is a ${kind}, where the database's log should be; move it away`,
-    );
-  }
-  const log = runtime.openFile(logPath, { write: true, create: !data.recover, noFollow: true });
-  const loop = new KeeperLoop(data, memory, log);
+  const loop = new KeeperLoop(data, memory);
   try {
-    if (!log.lock(false)) throw new ManifoldError("locked", `${logPath} is locked`);
-    if (data.recover) loop.recover();
-    loop.begin();
     await loop.run();
   } finally {
-    memory.leave();
-    log.close();
-    memory.file.close();
+    loop.close();
   }
 }
 
-class KeeperLoop {
+export class KeeperLoop {
   readonly #data: WorkerData;
   readonly #memory: ThreadMemory;
   readonly #commit: GroupCommit;
   readonly #keeper: Keeper;
-  readonly #log: File;
   readonly #logPath: string;
+  #log: File | undefined;
+  /** What names the log's file to the system. */
+  #logIdentity: string | undefined;
+  #lastCheckpointAt = performance.now();
+  #lastTail = -1;
+  #failedAt = -Infinity;
+  #lookedAt = performance.now();
+  /** Which file is gone, once one is. */
+  #lost: ManifoldError | undefined;
 
-  constructor(data: WorkerData, memory: ThreadMemory, log: File) {
+  constructor(data: WorkerData, memory: ThreadMemory) {
     this.#data = data;
     this.#memory = memory;
     this.#commit = new GroupCommit(memory.control, memory.thread);
     this.#keeper = new Keeper(memory, this.#commit, data.meta);
-    this.#log = log;
     this.#logPath = logPathOf(data.path);
+    if (!data.recover) askForLife(memory.control); // the keeper is started by the first write
   }
 
-  /** Applies the log through the families' workers, and makes the result durable. */
-  recover(): void {
+  /** Opens the log, or makes it. */
+  #openLog(): File {
+    if (this.#log !== undefined) return this.#log;
+    const path = this.#logPath;
+    const kind = runtime.kind(path);
+    if (kind !== undefined && kind !== "file") {
+      throw new ManifoldError(
+        "corrupt",
+        `${path} is a ${kind}, where the database's log should be; move it away`,
+      );
+    }
+    const create = !this.#data.recover;
+    const log = runtime.openFile(path, { write: true, create, noFollow: true });
+    try {
+      if (!log.lock(false)) throw new ManifoldError("locked", `${path} is locked`);
+      this.#logIdentity = runtime.identity(path);
+    } catch (error) {
+      log.close();
+      throw error;
+    }
+    return this.#log = log;
+  }
+
+  close(): void {
+    this.#memory.leave();
+    this.#log?.close();
+    this.#memory.file.close();
+  }
+
+  /** Has the families' workers apply the log. */
+  #recover(): void {
     const { control, checksum } = this.#memory;
     const { meta, shared } = this.#data;
+    const log = this.#openLog();
     this.#keeper.rewriteMeta();
-    const { capacity } = readLogHeader(this.#log, checksum);
-    const scan = scanLog(new LogReader(this.#log, capacity), meta.logPosition, {
+    const { capacity } = readLogHeader(log, checksum);
+    const scan = scanLog(new LogReader(log, capacity), meta.logPosition, {
       path: this.#logPath,
       salt: meta.salt,
       generation: meta.generation,
@@ -102,65 +149,138 @@ class KeeperLoop {
     for (const worker of busy) wantWorker(control, worker);
     beginRecoveries(control, countStarted(control), busy.size);
     setLife(control, LIFE_RECOVERING);
-    for (;;) {
-      const seen = Atomics.load(control.words, KEEPER_WAKE);
-      if (recoveriesLeft(control) === 0) break;
-      this.#checkNotFailed();
-      sleepWhile(control.words, KEEPER_WAKE, seen, 100);
-    }
-    this.#checkpoint(true);
   }
 
-  begin(): void {
-    const salt = crypto.getRandomValues(new Uint8Array(8));
-    this.#keeper.beginLife(this.#log, this.#data.logBytes, salt, () => {
+  #begin(): void {
+    this.#keeper.beginLife(this.#openLog(), this.#data.logBytes, () => {
       runtime.syncDirectory(directoryOf(this.#logPath));
     });
     setLife(this.#memory.control, LIFE_BEGUN);
   }
 
   async run(): Promise<void> {
-    const { control } = this.#memory;
-    const { words } = control;
-    const commit = this.#commit;
-    let lastCheckpointAt = performance.now();
-    let lastTail = -1;
-    let failedAt = -Infinity;
+    const { words } = this.#memory.control;
     for (;;) {
       const seen = Atomics.load(words, KEEPER_WAKE);
-      const state = databaseState(control);
-      if (state === FAILED || state === CLOSED) return;
-      this.#keeper.buryGhosts();
-      const now = performance.now();
-      const asked = checkpointIsAsked(control);
-      const changed = commit.tail !== lastTail;
-      const byTime = changed && now - lastCheckpointAt >= commit.checkpointIntervalMs;
-      const bySize = commit.usedBytes > commit.checkpointBytes;
-      const mayRetry = now - failedAt >= RETRY_MS;
-      const closing = state === CLOSING && shallLeaveClean(control);
-      if (closing) retireIdleWorkers(control);
-      const last = closing && allDrained(control);
-      if (asked || last || ((byTime || bySize) && mayRetry)) {
-        const failure = this.#tryCheckpoint(last);
-        if (last) {
-          if (failure === undefined) this.#removeLog();
-          moveState(control, CLOSING, CLOSED);
-          return;
-        }
-        if (failure !== undefined) failedAt = now;
-        lastTail = commit.recoverFrom();
-        lastCheckpointAt = now;
-        continue;
-      }
-      if (commit.durable < commit.tail) this.#syncLog(commit.tail, false);
-      const pause = commit.durable < commit.tail ? SYNC_WITHIN_MS : IDLE_MS;
-      const untilDue = changed ? commit.checkpointIntervalMs - (now - lastCheckpointAt) : 1000;
-      sleepWhile(words, KEEPER_WAKE, seen, Math.max(1, Math.min(pause, untilDue)));
+      const ms = this.step();
+      if (ms === ENDED) return;
+      if (ms === 0) continue;
+      sleepWhile(words, KEEPER_WAKE, seen, ms);
       if (
         Atomics.load(words, KEEPER_WAKE) === seen && await hostState(this.#data.host) !== "open"
       ) {
         return;
       }
+    }
+  }
+
+  /**
+   * Does what there is to do. Returns how long it may sleep on its wake word, as it was before, in ms; 0 if
+   * there may be more to do; {@linkcode ENDED}.
+   */
+  step(): number {
+    const { control } = this.#memory;
+    const state = databaseState(control);
+    if (state === FAILED || state === CLOSED) return ENDED;
+    const life = lifeOf(control);
+    if (life === LIFE_DORMANT) return this.#stepDormant(state);
+    if (life === LIFE_RECOVERING) {
+      if (recoveriesLeft(control) > 0) return RECOVERY_MS;
+      this.#checkpoint(true);
+      this.#begin();
+      return 0;
+    }
+    const commit = this.#commit;
+    const now = performance.now();
+    this.#keeper.buryGhosts();
+    this.#lookForFiles(state, now);
+    const asked = checkpointIsAsked(control);
+    const changed = commit.tail !== this.#lastTail;
+    const untilDue = commit.checkpointIntervalMs - (now - this.#lastCheckpointAt);
+    const bySize = commit.usedBytes > commit.checkpointBytes;
+    const mayRetry = now - this.#failedAt >= RETRY_MS;
+    const closing = state === CLOSING && shallLeaveClean(control);
+    if (closing) retireIdleWorkers(control);
+    if (closing && allDrained(control)) return this.#end();
+    if (asked || ((changed && untilDue <= 0 || bySize) && mayRetry)) {
+      if (this.#tryCheckpoint(false) !== undefined) this.#failedAt = now;
+      this.#lastTail = commit.recoverFrom();
+      this.#lastCheckpointAt = now;
+      return 0;
+    }
+    if (commit.durable < commit.tail) this.#syncLog(commit.tail, false);
+    const pause = commit.durable < commit.tail ? SYNC_WITHIN_MS : IDLE_MS;
+    return Math.max(1, Math.min(pause, changed ? untilDue : 1000));
+  }
+
+  /** Before the first write: a recovery, or the log's life when a worker asks for it. */
+  #stepDormant(state: number): number {
+    const { control } = this.#memory;
+    if (this.#data.recover) {
+      this.#recover();
+      return 0;
+    }
+    if (state === CLOSING && shallLeaveClean(control)) {
+      retireIdleWorkers(control);
+      if (!allDrained(control)) return IDLE_MS;
+      if (this.#log !== undefined) this.#removeLog(this.#log);
+      moveState(control, CLOSING, CLOSED);
+      return ENDED;
+    }
+    if (!takeLifeAsked(control)) return IDLE_MS;
+    try {
+      this.#begin();
+    } catch (error) {
+      // Only what a later attempt may find otherwise; the rest is told in full.
+      if (!(error instanceof ManifoldError) || !["disk-full", "io"].includes(error.code)) {
+        throw error;
+      }
+      refuseLife(control, error.code);
+    }
+    return 0;
+  }
+
+  /** The last checkpoint. */
+  #end(): number {
+    const { control } = this.#memory;
+    const failure = this.#tryCheckpoint(true);
+    if (failure === undefined) this.#removeLog(this.#log!);
+    if (this.#lost !== undefined) fail(control, this.#lost);
+    else moveState(control, CLOSING, CLOSED);
+    return ENDED;
+  }
+
+  /**
+   * A commit in a file that has no name is lost with the process. So nothing is written any more, and
+   * what was acknowledged goes into the data file, which may still have a name, by a last checkpoint.
+   */
+  #lookForFiles(state: number, now: number): void {
+    const { path, fileIdentity } = this.#data;
+    if (state !== OPEN || now - this.#lookedAt < LOOK_MS) return;
+    this.#lookedAt = now;
+    const lost = this.#isAt(path, fileIdentity)
+      ? this.#isAt(this.#logPath, this.#logIdentity) ? undefined : this.#logPath
+      : path;
+    if (lost === undefined) return;
+    const { control } = this.#memory;
+    this.#lost = new ManifoldError(
+      "failed",
+      `${lost} was moved, removed or replaced while the database was open, so no more commits are ` +
+        "taken. What was acknowledged has been written to the data file, unless that file itself was removed: " +
+        "it can be read until the database is closed; copy it before",
+    );
+    recordFailure(control, this.#lost);
+    askToLeaveClean(control);
+    moveState(control, OPEN, CLOSING);
+  }
+
+  #isAt(path: string, identity: string | undefined): boolean {
+    try {
+      return runtime.identity(path) === identity;
+    } catch (error) {
+      // What cannot be looked at for now, because of a directory's permissions perhaps, may be there.
+      if (error instanceof ManifoldError) return true;
+      throw error;
     }
   }
 
@@ -205,7 +325,7 @@ class KeeperLoop {
       const seen = commit.durableWord;
       const role = commit.tryLead(end);
       if (role === "durable") return;
-      if (role === "lead") commit.lead(this.#log);
+      if (role === "lead") commit.lead(this.#log!);
       else if (!wait) return;
       else {
         this.#checkNotFailed();
@@ -221,8 +341,10 @@ class KeeperLoop {
   }
 
   /** A clean database needs no log. */
-  #removeLog(): void {
-    this.#log.close();
+  #removeLog(log: File): void {
+    const isThere = this.#isAt(this.#logPath, this.#logIdentity);
+    log.close();
+    if (!isThere) return;
     runtime.remove(this.#logPath);
     runtime.syncDirectory(directoryOf(this.#logPath));
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ManifoldError } from "../lib/errors.ts";
 import type { Meta } from "../lib/storage/meta.ts";
 import { Checksum } from "../lib/storage/checksum.ts";
 import type { File } from "../lib/storage/file.ts";
@@ -19,6 +20,8 @@ export interface WorkerData {
   readonly shared: SharedMemory;
   readonly host: HostToken;
   readonly path: string;
+  /** What names the data file to the system; undefined for a database in memory. */
+  readonly fileIdentity: string | undefined;
   /** The memory of a database that has no file. */
   readonly memoryFile?: SharedArrayBuffer[];
   /** The meta page that the database was opened with. */
@@ -28,19 +31,31 @@ export interface WorkerData {
   readonly recover: boolean;
 }
 
-/** Opens the thread's own handle of the data file. */
+/**
+ * Opens the thread's own handle of the data file, which must be the very one that the database was opened
+ * with.
+ *
+ * @throws {ManifoldError} `failed` when another one has come into its place.
+ */
 export function openData(
   path: string,
+  identity: string | undefined,
   memoryFile: readonly SharedArrayBuffer[] | undefined,
   write: boolean,
 ): File {
-  return memoryFile === undefined
-    ? runtime.openFile(path, { write, create: false })
-    : new MemoryFile(memoryFile);
+  if (memoryFile !== undefined) return new MemoryFile(memoryFile);
+  const file = runtime.openFile(path, { write, create: false });
+  if (runtime.identity(path) === identity) return file;
+  file.close();
+  throw new ManifoldError(
+    "failed",
+    `${path} was replaced by another file while the database was open; close the database and open it again`,
+  );
 }
 
 /** Joins the database's shared memory. */
 export async function joinMemory(data: WorkerData): Promise<ThreadMemory> {
   const checksum = await Checksum.create();
-  return new ThreadMemory(data.shared, openData(data.path, data.memoryFile, true), checksum);
+  const file = openData(data.path, data.fileIdentity, data.memoryFile, true);
+  return new ThreadMemory(data.shared, file, checksum);
 }

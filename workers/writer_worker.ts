@@ -1,6 +1,7 @@
 /**
  * The loop of a writing worker: wait, let the writer apply what waits, append its record, wait until
- * it is durable, have it published.
+ * it is durable, have it published. {@linkcode WriterLoop.step} is one round of it, so that a test can
+ * drive it together with the keeper's in one thread.
  *
  * Invariants: a worker that waits for room in the log or for a checkpoint goes on handing its
  * families over, because that checkpoint may wait for it; every sleep has a time-out.
@@ -10,10 +11,11 @@
 
 import { Inbox } from "../lib/engine/inbox.ts";
 import {
-  awaitLifeAfter,
+  askForLife,
   LIFE_DORMANT,
   LIFE_RECOVERING,
   lifeOf,
+  lifeRefusal,
   recoveryDone,
 } from "../lib/engine/life.ts";
 import { replay } from "../lib/engine/recovery.ts";
@@ -29,7 +31,13 @@ import {
   LOG_DURABLE,
   LOG_SPACE,
 } from "../lib/memory/control.ts";
-import { CLOSED, CLOSING, databaseState, FAILED } from "../lib/memory/database_state.ts";
+import {
+  CLOSED,
+  CLOSING,
+  databaseState,
+  FAILED,
+  hasFailure,
+} from "../lib/memory/database_state.ts";
 import {
   askForCheckpoint,
   checkpointOutcome,
@@ -54,21 +62,23 @@ import { joinMemory, type WorkerData } from "./worker_data.ts";
 const SPIN_MS = 0.03;
 /** How long an idle worker sleeps before it looks whether its host still lives, ms. */
 const IDLE_MS = 500;
+/** How often it looks for the life of the log that it has asked for, and for the end of a recovery, ms. */
+const LIFE_MS = 10;
+/** What {@linkcode WriterLoop.step} says at the end. */
+export const ENDED = -1;
+/** What stands where there is no record. */
+const NO_RECORD = new Uint8Array(64);
 
 export async function runWriter(data: WorkerData): Promise<void> {
-  const memory = await joinMemory(data);
-  const { control } = memory;
-  setWorkerState(control, data.worker, WORKER_RUNNING);
-  const loop = new WriterLoop(data, memory);
+  const loop = new WriterLoop(data, await joinMemory(data));
   try {
-    if (loop.start()) await loop.run();
+    await loop.run();
   } finally {
     loop.close();
-    setWorkerState(control, data.worker, WORKER_ENDED);
   }
 }
 
-class WriterLoop {
+export class WriterLoop {
   readonly #data: WorkerData;
   readonly #memory: ThreadMemory;
   readonly #commit: GroupCommit;
@@ -76,12 +86,19 @@ class WriterLoop {
   readonly #writer: Writer;
   readonly #salt = new Uint8Array(8);
   readonly #now = (): number => performance.now();
-  /** Undefined when the database is in memory. */
+  /** Undefined while records cannot be appended, and when the database is in memory. */
   #log: File | undefined;
+  /** Since how many refusals this worker waits for the log's life. */
+  #askedForLife: number | undefined;
+  #replayed = false;
+  #drained = false;
+  #deaths: number;
 
   constructor(data: WorkerData, memory: ThreadMemory) {
     this.#data = data;
     this.#memory = memory;
+    this.#deaths = Atomics.load(memory.control.words, DEATHS);
+    setWorkerState(memory.control, data.worker, WORKER_RUNNING);
     this.#commit = new GroupCommit(memory.control, memory.thread);
     this.#inbox = new Inbox(memory.control, memory.rings[data.worker]);
     this.#writer = new Writer({
@@ -99,54 +116,97 @@ class WriterLoop {
     });
   }
 
-  /** Waits until records may be appended; replays the log first if there is a recovery. */
-  start(): boolean {
-    const { control, checksum } = this.#memory;
-    if (this.#data.memoryFile !== undefined) return true;
-    if (!awaitLifeAfter(control, LIFE_DORMANT)) return false;
-    if (lifeOf(control) === LIFE_RECOVERING) {
-      this.#replay();
-      if (!this.#serveUntilBegun()) return false;
-    }
-    const path = logPathOf(this.#data.path);
-    this.#log = runtime.openFile(path, { write: true, create: false, noFollow: true });
-    if (!this.#log.lock(false)) {
-      throw new ManifoldError("locked", `${path} is locked by another process`);
-    }
-    this.#salt.set(readLogHeader(this.#log, checksum).salt);
-    return true;
-  }
-
   async run(): Promise<void> {
-    const { control } = this.#memory;
-    const { words } = control;
+    const { words } = this.#memory.control;
     const wake = workerWakeIndex(this.#data.worker);
-    let deaths = Atomics.load(words, DEATHS);
     for (;;) {
       const seen = Atomics.load(words, wake);
-      const state = databaseState(control);
-      if (state === CLOSED || state === FAILED) return;
-      this.#handOver();
-      if (Atomics.load(words, DEATHS) !== deaths) {
-        deaths = Atomics.load(words, DEATHS);
-        this.#inbox.dropDead();
-      }
-      const leaseEnds = this.#writer.expireTurns();
-      if (this.#writer.gather()) {
-        this.#commitRound();
-        continue;
-      }
-      if (state === CLOSING && !this.#writer.closed) {
-        this.#writer.closed = true;
-        setWorkerState(control, this.#data.worker, WORKER_DRAINED);
-        bumpAndWake(words, KEEPER_WAKE);
-      }
-      // Now, while the callers are busy with the answers.
-      while (Atomics.load(words, wake) === seen && this.#writer.reclaim());
-      if (!spinWhile(words, wake, seen, SPIN_MS, this.#now)) continue;
-      const ms = Math.min(IDLE_MS, Math.max(1, leaseEnds - performance.now()));
+      const ms = this.step(seen);
+      if (ms === ENDED) return;
+      if (ms === 0 || !spinWhile(words, wake, seen, SPIN_MS, this.#now)) continue;
       sleepWhile(words, wake, seen, ms);
       if (Atomics.load(words, wake) === seen && await hostState(this.#data.host) !== "open") return;
+    }
+  }
+
+  /**
+   * Does what there is to do. Returns how long it may sleep on its wake word, which was `seen` before, in
+   * ms; 0 if there may be more to do; {@linkcode ENDED}.
+   */
+  step(seen: number): number {
+    const { control } = this.#memory;
+    const { words } = control;
+    const state = databaseState(control);
+    if (state === CLOSED || state === FAILED) return ENDED;
+    const notYet = this.#prepare(state);
+    if (notYet !== undefined) return notYet;
+    this.handOver();
+    if (Atomics.load(words, DEATHS) !== this.#deaths) {
+      this.#deaths = Atomics.load(words, DEATHS);
+      this.#inbox.dropDead();
+    }
+    const leaseEnds = this.#writer.expireTurns();
+    if (this.#writer.gather()) {
+      this.#commitRound();
+      return 0;
+    }
+    if (state === CLOSING && !this.#drained) {
+      this.#drained = true;
+      this.#writer.refusal = hasFailure(control) ? "failed" : "closed";
+      setWorkerState(control, this.#data.worker, WORKER_DRAINED);
+      bumpAndWake(words, KEEPER_WAKE);
+    }
+    // Now, while the callers are busy with the answers.
+    const wake = workerWakeIndex(this.#data.worker);
+    while (Atomics.load(words, wake) === seen && this.#writer.reclaim());
+    return Math.min(IDLE_MS, Math.max(1, leaseEnds - performance.now()));
+  }
+
+  /** Gets ready to append; how long to sleep while it cannot, in ms. */
+  #prepare(state: number): number | undefined {
+    if (this.#log !== undefined || this.#data.memoryFile !== undefined) return undefined;
+    const life = lifeOf(this.#memory.control);
+    if (life === LIFE_DORMANT) return this.#awaitLife(state);
+    if (life === LIFE_RECOVERING) {
+      if (!this.#replayed) this.#replay();
+      this.#replayed = true;
+      this.handOver(); // for the checkpoint that ends the recovery
+      return LIFE_MS;
+    }
+    this.#log = this.#openLog();
+    return undefined;
+  }
+
+  /** Asks for the log's life when there is something to write; refuses that if it cannot begin. */
+  #awaitLife(state: number): number | undefined {
+    const { control } = this.#memory;
+    if (state === CLOSING) {
+      this.#writer.refusal = "closed";
+      return undefined;
+    }
+    if (!this.#inbox.waits) return IDLE_MS;
+    this.#askedForLife ??= askForLife(control);
+    const code = lifeRefusal(control, this.#askedForLife);
+    if (code === undefined) return LIFE_MS;
+    this.#askedForLife = undefined;
+    this.#writer.refusal = code;
+    while (this.#writer.gather()) this.#writer.finish(() => {});
+    this.#writer.refusal = undefined;
+    return 0;
+  }
+
+  #openLog(): File {
+    const path = logPathOf(this.#data.path);
+    const log = runtime.openFile(path, { write: true, create: false, noFollow: true });
+    try {
+      if (!log.lock(false)) {
+        throw new ManifoldError("locked", `${path} is locked by another process`);
+      }
+      this.#salt.set(readLogHeader(log, this.#memory.checksum).salt);
+      return log;
+    } catch (error) {
+      log.close();
+      throw error;
     }
   }
 
@@ -155,9 +215,11 @@ class WriterLoop {
     this.#memory.leave();
     this.#log?.close();
     this.#memory.file.close();
+    setWorkerState(this.#memory.control, this.#data.worker, WORKER_ENDED);
   }
 
-  #handOver(): void {
+  /** To be called while the worker waits for a checkpoint, which may wait for it. */
+  handOver(): void {
     if (this.#writer.handOver()) bumpAndWake(this.#memory.control.words, KEEPER_WAKE);
   }
 
@@ -199,9 +261,7 @@ class WriterLoop {
     try {
       writeAtPosition(log, commit.capacity, position, record);
     } catch (error) {
-      if (!(error instanceof ManifoldError) || !commit.cancel(worker, position, length)) {
-        throw error;
-      }
+      if (!(error instanceof ManifoldError) || !this.#takeBack(log, position, length)) throw error;
       writer.abandon(error.code);
       return;
     }
@@ -215,6 +275,19 @@ class WriterLoop {
     if (commit.usedBytes > commit.checkpointBytes && !checkpointRuns(this.#memory.control)) {
       bumpAndWake(this.#memory.control.words, KEEPER_WAKE);
     }
+  }
+
+  /** Takes back the place of a record that could not be written; false if that cannot be. */
+  #takeBack(log: File, position: number, length: number): boolean {
+    const commit = this.#commit;
+    try {
+      // It may be there all the same, and a recovery must not find what was refused.
+      writeAtPosition(log, commit.capacity, position, NO_RECORD);
+    } catch (error) {
+      // Without room for the head of the record, there is none.
+      if (!(error instanceof ManifoldError) || error.code !== "disk-full") return false;
+    }
+    return commit.cancel(this.#data.worker, position, length);
   }
 
   /** A place in the log; or the code with which the round has to be given up. */
@@ -242,7 +315,7 @@ class WriterLoop {
         const outcome = checkpointOutcome(control, asked);
         if (outcome === "done") asked = undefined;
         else if (outcome !== "pending") return outcome;
-        this.#handOver();
+        this.handOver();
       }
       sleepWhile(control.words, LOG_SPACE, space, 20);
     }
@@ -293,7 +366,7 @@ class WriterLoop {
     const number = askForCheckpoint(control);
     for (;;) {
       const seen = keeperAnswers(control);
-      this.#handOver();
+      this.handOver();
       const outcome = checkpointOutcome(control, number);
       if (outcome === "done") {
         writer.finish(() => slots.setPrivateVersion(slot, -1));
@@ -332,19 +405,5 @@ class WriterLoop {
       log.close();
     }
     recoveryDone(this.#memory.control, applied);
-  }
-
-  /** Serves the checkpoint that ends the recovery. */
-  #serveUntilBegun(): boolean {
-    const { control } = this.#memory;
-    const { words } = control;
-    const wake = workerWakeIndex(this.#data.worker);
-    while (lifeOf(control) === LIFE_RECOVERING) {
-      const seen = Atomics.load(words, wake);
-      if (this.#failed()) return false;
-      this.#handOver();
-      sleepWhile(words, wake, seen, 10);
-    }
-    return !this.#failed();
   }
 }

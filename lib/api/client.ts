@@ -14,7 +14,14 @@ import { FLAG_FIRST, FLAG_LAST, REQUEST_TRANSACTION } from "../engine/requests.t
 import type { ThreadMemory } from "../engine/thread_memory.ts";
 import type { ManifoldError } from "../errors.ts";
 import { type Completion, COMPLETIONS_MAX } from "../memory/completions.ts";
-import { CLOSED, CLOSING, databaseState, FAILED, failure } from "../memory/database_state.ts";
+import {
+  CLOSED,
+  databaseState,
+  FAILED,
+  failure,
+  hasFailure,
+  OPEN,
+} from "../memory/database_state.ts";
 import { wakeWorker, wantWorker } from "../memory/worker_table.ts";
 import type { EntryHeader } from "../memory/write_ring.ts";
 import { keepAlive } from "../runtime/keep_alive.ts";
@@ -187,10 +194,10 @@ export class Client {
     if (this.#closed && (this.#unsettled === 0 || request.urgent !== true)) {
       return closedError(this.#path);
     }
-    const state = databaseState(this.#memory.control);
-    if (state === FAILED) return failure(this.#memory.control, this.#path);
-    if (state === CLOSING || state === CLOSED) return closedError(this.#path);
-    return undefined;
+    const { control } = this.#memory;
+    const state = databaseState(control);
+    if (state === OPEN) return undefined;
+    return hasFailure(control) ? failure(control, this.#path) : closedError(this.#path);
   }
 
   #send(

@@ -13,7 +13,7 @@ import { runtime } from "../runtime/runtime.ts";
 import type { Checksum } from "../storage/checksum.ts";
 import { decodeDirectory, type Directory, encodeDirectory } from "../storage/directory.ts";
 import type { File } from "../storage/file.ts";
-import { encodeMeta, firstDataPage, type Meta, metaOffset } from "../storage/meta.ts";
+import { encodeMeta, firstDataPage, type Meta, META_BYTES, metaOffset } from "../storage/meta.ts";
 
 /** Makes the file of an empty database, unless another has made it meanwhile. */
 export function createDatabaseFile(path: string, pageSize: number, checksum: Checksum): void {
@@ -49,6 +49,8 @@ export function createDatabaseFile(path: string, pageSize: number, checksum: Che
     file.truncate(0);
     file.write(page * pageSize, directory);
     file.truncate((page + 1) * pageSize);
+    // The other one, too: when the disk is full, it has its place.
+    file.write(metaOffset(meta.generation + 1), new Uint8Array(META_BYTES));
     file.write(metaOffset(meta.generation), encodeMeta(meta, checksum));
     file.sync();
     runtime.rename(making, path);

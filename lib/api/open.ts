@@ -152,6 +152,7 @@ export async function openInMemory(options?: InMemoryOptions): Promise<Database>
 interface HandleParts {
   readonly shared: SharedMemory;
   readonly token: HostToken;
+  readonly fileIdentity: string | undefined;
   readonly memoryFile: SharedArrayBuffer[] | undefined;
   readonly readOnly: boolean;
   readonly durability: Durability;
@@ -183,7 +184,7 @@ export async function attach(handle: DatabaseHandle): Promise<Database> {
   const joined = await joinHost(parts.token, () => session?.hostGone());
   try {
     const checksum = await Checksum.create();
-    const file = openData(handle.path, parts.memoryFile, false);
+    const file = openData(handle.path, parts.fileIdentity, parts.memoryFile, false);
     const memory = new ThreadMemory(parts.shared, file, checksum, joined.slot);
     session = new ThreadSession({
       memory,
@@ -327,6 +328,7 @@ async function start(
     slots.writeDurable(slot, entry);
     slots.publish(slot, entry);
   });
+  const fileIdentity = memoryFile === undefined ? runtime.identity(path) : undefined;
   const commit = new GroupCommit(control, memory.thread);
   commit.setCheckpoint(options.checkpointBytes, options.intervalMs);
   const databaseId = crypto.randomUUID();
@@ -335,6 +337,7 @@ async function start(
     shared,
     host: threads.token,
     path,
+    fileIdentity,
     memoryFile,
     meta,
     logBytes: options.logBytes,
@@ -342,6 +345,7 @@ async function start(
   const parts: HandleParts = {
     shared,
     token: threads.token,
+    fileIdentity,
     memoryFile,
     readOnly: options.readOnly,
     durability: options.durability,

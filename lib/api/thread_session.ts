@@ -147,12 +147,13 @@ export class ThreadSession implements Session {
       moveState(control, OPEN, CLOSED);
       return undefined;
     }
-    if (!moveState(control, OPEN, CLOSING)) return undefined;
+    // The keeper may be closing it, because a file is gone: that is to be told.
+    if (!moveState(control, OPEN, CLOSING) && databaseState(control) !== CLOSING) return undefined;
     askToLeaveClean(control);
     for (;;) {
       const seen = keeperAnswers(control);
       const state = databaseState(control);
-      if (state === FAILED) return undefined;
+      if (state === FAILED) return failure(control, this.path);
       if (state === CLOSED) break;
       await this.#answer(seen);
     }

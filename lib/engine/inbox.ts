@@ -66,6 +66,11 @@ export class Inbox {
     this.#cursor = ring.head;
   }
 
+  /** Whether something is in the ring. */
+  get waits(): boolean {
+    return this.#ring.waitingBytes > 0;
+  }
+
   /** Takes requests out until there are no more, or their payloads exceed `bytesMax`. */
   take(bytesMax: number, into: Request[]): void {
     const ring = this.#ring;

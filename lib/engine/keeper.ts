@@ -31,7 +31,7 @@ import { SpinLock } from "../memory/spin_lock.ts";
 import { type DirectoryFamily, encodeDirectory } from "../storage/directory.ts";
 import { DIRECTORY_OWNER } from "../storage/extents.ts";
 import type { File } from "../storage/file.ts";
-import { encodeMeta, type Meta, metaOffset } from "../storage/meta.ts";
+import { encodeMeta, type Meta, META_BYTES, metaOffset } from "../storage/meta.ts";
 import { type DirtyFrame, PageWriterOut } from "../storage/page_writer.ts";
 import { WORD_BIRTH_HIGH, WORD_BIRTH_LOW, WORD_FAMILY } from "../tree/page.ts";
 import type { ThreadMemory } from "./thread_memory.ts";
@@ -87,27 +87,30 @@ export class Keeper {
 
   /**
    * Begins a life of the log: header, durable under its name, before the meta page that names its salt.
-   * `syncName` syncs the directory that holds the log.
+   * `syncName` syncs the directory that holds the log. May be tried again if a write has failed.
    */
-  beginLife(log: File, capacity: number, salt: Uint8Array, syncName: () => void): void {
+  beginLife(log: File, capacity: number, syncName: () => void): void {
     const { checksum } = this.#memory;
     const whole = LOG_HEADER_BYTES + capacity;
     const reused = log.size() === whole;
-    if (!reused) log.truncate(LOG_HEADER_BYTES);
     const { uuid, generation } = this.meta;
+    const salt = crypto.getRandomValues(new Uint8Array(8));
     const filled = Math.min(capacity, FILLED_AT_FIRST_BYTES);
-    if (!reused) log.write(LOG_HEADER_BYTES, new Uint8Array(filled));
-    log.write(0, encodeLogHeader({ uuid, salt, capacity, generation }, checksum));
-    this.#sync(log);
-    syncName();
+    try {
+      if (!reused) {
+        log.truncate(LOG_HEADER_BYTES);
+        log.write(LOG_HEADER_BYTES, new Uint8Array(filled));
+      }
+      log.write(0, encodeLogHeader({ uuid, salt, capacity, generation }, checksum));
+      this.#sync(log);
+      syncName();
+      this.#writeNextMeta({ ...this.meta, clean: false, salt, logPosition: 0 });
+    } catch (error) {
+      // What was filled may be the room that others lack.
+      if (!isFinal(error) && !reused) log.truncate(LOG_HEADER_BYTES);
+      throw error;
+    }
     this.#commit.begin(capacity, reused ? capacity : filled);
-    this.#writeMeta({
-      ...this.meta,
-      generation: generation + 1,
-      clean: false,
-      salt,
-      logPosition: 0,
-    });
   }
 
   /** Pins what is published now. The families' workers are to be woken after this. */
@@ -211,30 +214,28 @@ export class Keeper {
       this.#encodeDirectory(families, generation, ownStart, ownPages);
     const pages = Math.ceil((encode(-1, 0).length + DIRECTORY_SLACK_BYTES) / arena.pageSize);
     const start = extents.take(pages, DIRECTORY_OWNER);
-    let directory: Uint8Array;
+    const oldDirectory = this.meta.directoryPage;
     try {
-      directory = encode(start, pages);
+      const directory = encode(start, pages);
       const padded = new Uint8Array(pages * arena.pageSize);
       padded.set(directory);
       file.write(start * arena.pageSize, padded);
       // As long as the directory says, which counts extents that were taken since the pages were
       // written: so a file that was cut off can be told from one whose last pages are not needed yet.
       extents.extendFile(file, arena.pageSize);
+      this.#sync(file);
+      this.#writeNextMeta({
+        ...this.meta,
+        clean,
+        logPosition: checkpoint.recoverFrom,
+        directoryPage: start,
+        directoryBytes: directory.length,
+        directoryChecksum: checksum.of(directory),
+      });
     } catch (error) {
-      extents.free((extent) => extent.start === start);
+      if (!isFinal(error)) extents.free((extent) => extent.start === start);
       throw error;
     }
-    this.#sync(file);
-    const oldDirectory = this.meta.directoryPage;
-    this.#writeMeta({
-      ...this.meta,
-      clean,
-      generation,
-      logPosition: checkpoint.recoverFrom,
-      directoryPage: start,
-      directoryBytes: directory.length,
-      directoryChecksum: checksum.of(directory),
-    });
     if (checkpoint.beyondLog) this.#writeMetaAgain();
     checkpoint.pinned.forEach(({ slot, id }, i) => {
       if (slots.id(slot) !== id) return;
@@ -321,6 +322,33 @@ export class Keeper {
     });
   }
 
+  /**
+   * Writes the meta page of the next generation. If that fails, the page may be there all the same, and what
+   * it refers to will be used anew: then the page is made void, so that the one before stays the newest.
+   */
+  #writeNextMeta(meta: Meta): void {
+    const { file } = this.#memory;
+    const generation = this.meta.generation + 1;
+    try {
+      this.#writeMeta({ ...meta, generation });
+    } catch (error) {
+      if (isFinal(error)) throw error;
+      try {
+        file.write(metaOffset(generation), new Uint8Array(META_BYTES));
+      } catch (cause) {
+        // Without room for the page, it is not there.
+        if (cause instanceof ManifoldError && cause.code === "disk-full") throw error;
+        throw new ManifoldError(
+          "failed",
+          `${file.path}: whether meta page ${generation} was written is unknown`,
+          { cause },
+        );
+      }
+      this.#sync(file);
+      throw error;
+    }
+  }
+
   #writeMeta(meta: Meta): void {
     const { file, checksum, control } = this.#memory;
     file.write(metaOffset(meta.generation), encodeMeta(meta, checksum));
@@ -335,7 +363,7 @@ export class Keeper {
    */
   #writeMetaAgain(): void {
     try {
-      this.#writeMeta({ ...this.meta, generation: this.meta.generation + 1 });
+      this.#writeNextMeta(this.meta);
     } catch (cause) {
       // The checkpoint is durable: it cannot be taken back as one that failed.
       throw new ManifoldError(
@@ -357,6 +385,11 @@ export class Keeper {
       );
     }
   }
+}
+
+/** Whether nothing may be written any more after this error. */
+function isFinal(error: unknown): boolean {
+  return !(error instanceof ManifoldError) || error.code === "failed";
 }
 
 /**

@@ -1,6 +1,9 @@
 /**
  * Where an open database stands between "nothing was written yet" and "writers may append".
  *
+ * A worker that has something to write asks for the log's life to begin. If that is not possible, for want of
+ * room perhaps, it is told so, refuses what it has, and asks again for what comes later.
+ *
  * Invariant: it only moves on: dormant, (recovering,) begun.
  *
  * @module
@@ -9,13 +12,17 @@
 import {
   type Control,
   LIFE,
+  LIFE_ASKED,
+  LIFE_REFUSAL,
+  LIFE_REFUSALS,
   RECOVERIES,
   RECOVERIES_DONE,
   RECOVERIES_LEFT,
 } from "../memory/control.ts";
-import { bumpAndWake, sleepWhile } from "../memory/waiting.ts";
+import { ERROR_CODES, type ErrorCode } from "../errors.ts";
+import { bumpAndWake } from "../memory/waiting.ts";
+import { wakeAllWorkers } from "../memory/worker_table.ts";
 import { KEEPER_WAKE } from "../memory/control.ts";
-import { databaseState, FAILED } from "../memory/database_state.ts";
 
 /** The file is as it was found. */
 export const LIFE_DORMANT = 0;
@@ -31,15 +38,33 @@ export function lifeOf(control: Control): number {
 export function setLife(control: Control, life: number): void {
   Atomics.store(control.words, LIFE, life);
   Atomics.notify(control.words, LIFE);
+  wakeAllWorkers(control);
 }
 
-/** Sleeps until the life is another one; false if the database has failed. */
-export function awaitLifeAfter(control: Control, life: number): boolean {
-  while (lifeOf(control) === life) {
-    if (databaseState(control) === FAILED) return false;
-    sleepWhile(control.words, LIFE, life, 100);
-  }
-  return true;
+/** Asks the keeper to begin the log's life; returns how often that was refused before. */
+export function askForLife(control: Control): number {
+  const refusals = Atomics.load(control.words, LIFE_REFUSALS);
+  Atomics.store(control.words, LIFE_ASKED, 1);
+  bumpAndWake(control.words, KEEPER_WAKE);
+  return refusals;
+}
+
+/** Why it cannot begin; undefined if nothing was refused since it was `refusals` times. */
+export function lifeRefusal(control: Control, refusals: number): ErrorCode | undefined {
+  if (Atomics.load(control.words, LIFE_REFUSALS) === refusals) return undefined;
+  return ERROR_CODES[Atomics.load(control.words, LIFE_REFUSAL) - 1];
+}
+
+/** The keeper's side: whether it was asked since it looked last. */
+export function takeLifeAsked(control: Control): boolean {
+  return Atomics.exchange(control.words, LIFE_ASKED, 0) === 1;
+}
+
+/** The keeper's side: it cannot begin now. */
+export function refuseLife(control: Control, code: ErrorCode): void {
+  Atomics.store(control.words, LIFE_REFUSAL, ERROR_CODES.indexOf(code) + 1);
+  Atomics.add(control.words, LIFE_REFUSALS, 1);
+  wakeAllWorkers(control);
 }
 
 /**

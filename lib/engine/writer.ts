@@ -95,8 +95,8 @@ export class Writer {
   needsSync = false;
   /** Whether the round is one transaction that bypasses the log. */
   bypass = false;
-  /** Set when the database has been drained for its close: everything is refused. */
-  closed = false;
+  /** Set when nothing can be written: everything is refused with this code. */
+  refusal: ErrorCode | undefined;
 
   constructor(parts: WriterParts) {
     this.#parts = parts;
@@ -168,8 +168,8 @@ export class Writer {
       inbox.release(); // there may have been parts, which are copied
       return false;
     }
-    if (this.closed) {
-      for (const request of requests) this.#refuse(request, "closed", 0);
+    if (this.refusal !== undefined) {
+      for (const request of requests) this.#refuse(request, this.refusal, 0);
       return true;
     }
     const count = this.#countForRound(requests);

@@ -40,6 +40,15 @@ export function moveState(control: Control, from: number, to: number): boolean {
 
 /** Records the failure after which nothing may be written any more. The first one wins. */
 export function fail(control: Control, error: unknown): void {
+  recordFailure(control, error);
+  for (const from of [OPEN, CLOSING]) {
+    if (Atomics.compareExchange(control.words, DATABASE_STATE, from, FAILED) === from) break;
+  }
+  wakeEveryone(control);
+}
+
+/** Says what the failure is that the database is about to turn to, when what it has was saved. */
+export function recordFailure(control: Control, error: unknown): void {
   const words = control.words;
   const code = error instanceof ManifoldError ? error.code : "failed";
   const text = error instanceof Error ? error.message : String(error);
@@ -50,10 +59,11 @@ export function fail(control: Control, error: unknown): void {
     control.u8.set(bytes, (FAILURE_TEXT + 1) * 4);
     Atomics.store(words, FAILURE_TEXT, bytes.length);
   }
-  for (const from of [OPEN, CLOSING]) {
-    if (Atomics.compareExchange(words, DATABASE_STATE, from, FAILED) === from) break;
-  }
-  wakeEveryone(control);
+}
+
+/** Whether a failure is recorded: the database has failed, or is about to. */
+export function hasFailure(control: Control): boolean {
+  return Atomics.load(control.words, FAILURE_CODE) !== 0;
 }
 
 /** The error that everything which would write throws after a failure. */

@@ -159,6 +159,15 @@ export const denoRuntime: Runtime = {
     }
   },
   kind: (path) => kindOf(path, false),
+  identity(path) {
+    try {
+      const { dev, ino } = Deno.statSync(path);
+      return `${dev} ${ino}`;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw osError(error, "cannot look at", path);
+    }
+  },
   syncDirectory(path) {
     try {
       using directory = Deno.openSync(path, { read: true });

@@ -158,6 +158,15 @@ export const nodeRuntime: Runtime = {
     }
   },
   kind: (path) => kindOf(path, false),
+  identity(path) {
+    try {
+      const { dev, ino } = fs.statSync(path, { bigint: true });
+      return `${dev} ${ino}`;
+    } catch (error) {
+      if ((error as { code?: unknown }).code === "ENOENT") return undefined;
+      throw osError(error, "cannot look at", path);
+    }
+  },
   syncDirectory(path) {
     try {
       const fd = fs.openSync(path, fs.constants.O_RDONLY);

@@ -34,6 +34,11 @@ export interface Runtime {
   rename(from: string, to: string): void;
   /** What is at `path` itself; undefined when nothing is. */
   kind(path: string): PathKind | undefined;
+  /**
+   * What names the file at `path` to the system, following links: the same for as long as the very file is
+   * there. Undefined when nothing is.
+   */
+  identity(path: string): string | undefined;
   /** Makes the names in a directory durable: call it after making, renaming or removing a file. */
   syncDirectory(path: string): void;
 }

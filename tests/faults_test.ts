@@ -1,0 +1,244 @@
+/**
+ * Protects what is promised when the disk fails: each call of a fixed workload fails once, by its
+ * number, in every way that it can. Whatever was acknowledged stays, in the open database, in what a
+ * killed process would leave, and in what is closed; what was refused is not there; a full disk never
+ * ends in `failed`, a failed sync always does, and nothing is written after it.
+ *
+ * The workers run in this thread (support/one_thread.ts), so that a number means the same call each
+ * time. MANIFOLD_FAULTS=all tries every call; otherwise every few, from a seeded start.
+ */
+
+import { copyFile, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { type Database, ManifoldError, open, type OpenOptions, text } from "../mod.ts";
+import { assert, assertEquals } from "./support/assert.ts";
+import { FaultWorkload } from "./support/fault_workload.ts";
+import { type Call, type FaultKind, FAULTS, FaultyRuntime } from "./support/faulty_runtime.ts";
+import { exists } from "./support/fs.ts";
+import { OneThread } from "./support/one_thread.ts";
+import { Random } from "./support/random.ts";
+import { withTempDir } from "./support/temp.ts";
+import { test } from "./support/test.ts";
+
+const ALL = process.env.MANIFOLD_FAULTS === "all";
+/** Of all faults, every so manieth is tried. */
+const STEP = ALL ? 1 : 23;
+
+/** The codes that a call may be refused with. */
+const CODES: Record<FaultKind, readonly string[]> = {
+  "eio": ["io"],
+  "late eio": ["io"],
+  "torn eio": ["io"],
+  "torn enospc": ["disk-full"],
+  "enospc": ["disk-full"],
+  "disk full": ["disk-full"],
+  "short read": ["corrupt", "io"],
+};
+
+interface Fault {
+  readonly at: number;
+  readonly call: Call;
+  readonly kind: FaultKind;
+}
+
+function optionsFor(workers: OneThread): OpenOptions {
+  return {
+    pageSize: 4096,
+    cacheBytes: 2 ** 20,
+    logBytes: 2 ** 18,
+    checkpoint: { bytes: 2 ** 18, intervalMs: 2 ** 30 },
+    maxWorkers: 2,
+    spawnWorker: workers.spawn,
+  };
+}
+
+function faultsOf(calls: readonly Call[]): Fault[] {
+  return calls.flatMap((call, at) => FAULTS[call].map((kind) => ({ at, call, kind })));
+}
+
+async function copyDatabase(from: string, to: string): Promise<void> {
+  await copyFile(from, to);
+  if (await exists(`${from}-log`)) await copyFile(`${from}-log`, `${to}-log`);
+}
+
+/** After the fault, in the database that met it. */
+async function checkLive(
+  db: Database,
+  workload: FaultWorkload,
+  faults: FaultyRuntime,
+  kind: FaultKind,
+) {
+  await workload.check(db, "in the open database");
+  if (workload.failed) {
+    // There may be no family yet.
+    for (const call of [() => db.columnFamily("new"), () => db.checkpoint()]) {
+      const code = await Promise.resolve(call()).then(() => "accepted", codeOf);
+      assertEquals(code, "failed", "after the failure");
+    }
+    if (faults.hit!.call === "sync") {
+      assertEquals(faults.changesSince, 0, "changes after a failed sync");
+    }
+  } else if (kind !== "disk full") {
+    await (await db.columnFamily("a")).table("other", { key: text }).delete("nothing");
+    await db.checkpoint();
+  }
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof ManifoldError)) throw error;
+  return error.code;
+}
+
+interface Outcome {
+  readonly failed: boolean;
+}
+
+/** One run of the workload with one fault. `prepare` says where the database is. */
+async function runWith(
+  fault: Fault,
+  path: string,
+  before: FaultWorkload | undefined,
+): Promise<Outcome> {
+  using workers = new OneThread();
+  const options = optionsFor(workers);
+  const again = fault.kind !== "disk full";
+  const workload = before === undefined
+    ? new FaultWorkload(again)
+    : FaultWorkload.after(before, again);
+  let failed = false;
+  let met = false;
+  {
+    using faults = new FaultyRuntime(fault.at, fault.kind);
+    let db = await workload.attempt("open", () => open(path, options));
+    if (db === undefined && workload.failed) {
+      // What an opening cannot sync ends that opening, and no more.
+      failed = true;
+      workload.failed = false;
+      db = await open(path, options);
+    }
+    if (db !== undefined) {
+      if (before !== undefined) {
+        await workload.attempt("reading", () => workload.check(db, "first"));
+      }
+      if (before === undefined) await workload.run(db);
+      else await workload.runAfterRecovery(db);
+      met = faults.hit !== undefined;
+      if (met) {
+        await checkLive(db, workload, faults, fault.kind);
+        await copyDatabase(path, `${path}-killed`);
+      }
+      const wasFailed = workload.failed;
+      await workload.attempt("close", async () => {
+        const at = faults.calls.length;
+        await db.close();
+        if (wasFailed) {
+          assert(!faults.calls.slice(at).includes("write"), "a close after the failure writes");
+        }
+      }, false);
+    }
+    assert(faults.hit !== undefined, "the call was not made");
+  }
+  failed ||= workload.failed;
+  for (const { what, code } of workload.rejections) {
+    const known = CODES[fault.kind].includes(code) || code === "failed" ||
+      (what === "close" && code === "closed");
+    assert(known, `${what} was refused as ${code}`);
+  }
+  if (CODES[fault.kind].includes("disk-full")) assert(!failed, "a full disk ends in failed");
+  if (fault.call === "sync" && met) assert(failed, "a failed sync does not end in failed");
+  using _ = new FaultyRuntime();
+  for (const place of met ? [`${path}-killed`, path] : [path]) {
+    if (!(await exists(place))) continue; // it could not be made
+    await using db = await open(place, options);
+    await workload.check(db, place === path ? "after closing" : "after a kill");
+    await (await db.columnFamily("a")).table("t", { key: text }).set("goes on", new Uint8Array(9));
+    assertEquals(await exists(`${place}-log`), true);
+  }
+  return { failed };
+}
+
+/** Runs all faults of one phase, or every few, and says how many of which kind. */
+async function runAll(
+  phase: string,
+  calls: readonly Call[],
+  place: (dir: string) => Promise<{ path: string; before: FaultWorkload | undefined }>,
+): Promise<void> {
+  const random = Random.fromEnvironment("faults");
+  const all = faultsOf(calls);
+  const counts = new Map<string, { runs: number; failed: number }>();
+  for (let i = random.int(STEP); i < all.length; i += STEP) {
+    const fault = all[i];
+    const name = `${fault.call}, ${fault.kind}`;
+    await withTempDir(async (dir) => {
+      const { path, before } = await place(dir);
+      try {
+        const { failed } = await runWith(fault, path, before);
+        const count = counts.get(name) ?? { runs: 0, failed: 0 };
+        counts.set(name, { runs: count.runs + 1, failed: count.failed + (failed ? 1 : 0) });
+      } catch (cause) {
+        throw new Error(`${phase}: call ${fault.at} (${name}): ${(cause as Error).message}`, {
+          cause,
+        });
+      }
+    });
+  }
+  const lines = [...counts].map(([name, { runs, failed }]) =>
+    `  ${name}: ${runs}${failed > 0 ? `, ${failed} of them final` : ""}`
+  );
+  console.log(`${phase}: ${calls.length} calls, ${all.length} faults\n${lines.sort().join("\n")}`);
+}
+
+/** The calls that a run without a fault makes; what it leaves is copied to `image`, as after a kill. */
+async function dryRun(
+  path: string,
+  before: FaultWorkload | undefined,
+  image?: string,
+): Promise<{ calls: Call[]; workload: FaultWorkload }> {
+  using workers = new OneThread();
+  using faults = new FaultyRuntime();
+  const workload = before === undefined
+    ? new FaultWorkload(false)
+    : FaultWorkload.after(before, false);
+  const db = await open(path, optionsFor(workers));
+  if (before !== undefined) await workload.check(db, "first");
+  if (before === undefined) await workload.run(db);
+  else await workload.runAfterRecovery(db);
+  if (image !== undefined) await copyDatabase(path, image);
+  await db.close();
+  assertEquals(workload.rejections, []);
+  return { calls: faults.calls, workload };
+}
+
+test(
+  "faults: every call of creation, writes, checkpoints and close",
+  { timeoutMs: 900_000 },
+  () =>
+    withTempDir(async (dir) => {
+      const { calls } = await dryRun(join(dir, "dry.manifold"), undefined);
+      await runAll(
+        "writing",
+        calls,
+        (place) => Promise.resolve({ path: join(place, "f.manifold"), before: undefined }),
+      );
+    }),
+);
+
+test(
+  "faults: every call of a recovery and of what follows",
+  { timeoutMs: 900_000 },
+  () =>
+    withTempDir(async (dir) => {
+      await mkdir(join(dir, "image"));
+      const image = join(dir, "image", "f.manifold");
+      const { workload } = await dryRun(join(dir, "dry.manifold"), undefined, image);
+      const again = join(dir, "again.manifold");
+      await copyDatabase(image, again);
+      const { calls } = await dryRun(again, workload);
+      await runAll("recovery", calls, async (place) => {
+        const path = join(place, "f.manifold");
+        await copyDatabase(image, path);
+        return { path, before: workload };
+      });
+    }),
+);
