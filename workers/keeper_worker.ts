@@ -345,7 +345,12 @@ export class KeeperLoop {
     const isThere = this.#isAt(this.#logPath, this.#logIdentity);
     log.close();
     if (!isThere) return;
-    runtime.remove(this.#logPath);
-    runtime.syncDirectory(directoryOf(this.#logPath));
+    try {
+      runtime.remove(this.#logPath);
+      runtime.syncDirectory(directoryOf(this.#logPath));
+    } catch (error) {
+      // The file says that it does not need the log; the next opening takes what is left of it over.
+      if (!(error instanceof ManifoldError)) throw error;
+    }
   }
 }

@@ -364,12 +364,14 @@ export class Keeper {
   #writeMetaAgain(): void {
     try {
       this.#writeNextMeta(this.meta);
-    } catch (cause) {
+    } catch (error) {
+      // Its place is void then, which serves as well: nothing is there to fall back to.
+      if (!isFinal(error)) return;
       // The checkpoint is durable: it cannot be taken back as one that failed.
       throw new ManifoldError(
         "failed",
         `${this.#memory.file.path}: the second meta page could not be written`,
-        { cause },
+        { cause: error },
       );
     }
   }

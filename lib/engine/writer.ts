@@ -169,7 +169,7 @@ export class Writer {
       return false;
     }
     if (this.refusal !== undefined) {
-      for (const request of requests) this.#refuse(request, this.refusal, 0);
+      for (const request of requests) this.#refuseUnseen(request, this.refusal);
       return true;
     }
     const count = this.#countForRound(requests);
@@ -233,7 +233,7 @@ export class Writer {
       try {
         family ??= this.#family(slot);
       } catch (error) {
-        this.#refuse(request, codeOf(error), 0);
+        this.#refuseUnseen(request, codeOf(error));
         continue;
       }
       const { turns } = family;
@@ -459,6 +459,16 @@ export class Writer {
   #refuse(request: Request, code: ErrorCode, detail: number): void {
     const status = ERROR_CODES.indexOf(code) + 1;
     this.#answers.push({ request, status, detail, result: 0 });
+  }
+
+  /** Refuses a request that no group has begun to serve: a family that it would make is none. */
+  #refuseUnseen(request: Request, code: ErrorCode): void {
+    const { slots } = this.#parts;
+    const { kind, slot, family } = request;
+    const isMaking = kind === REQUEST_CREATE && slots.id(slot) === family &&
+      slots.state(slot) === FAMILY_CREATING;
+    if (isMaking) slots.setState(slot, FAMILY_FREE);
+    this.#refuse(request, code, 0);
   }
 
   #sendAnswers(): void {

@@ -34,10 +34,10 @@ function isDiskFull(error: unknown): boolean {
 }
 
 /** Takes 3 MiB of the disk, or what is left of it. */
-async function takeRoom(ballast: string): Promise<void> {
-  for (let i = 0; i < 48; i++) {
+async function takeRoom(ballast: string, pieces = 48, bytes = 65536): Promise<void> {
+  for (let i = 0; i < pieces; i++) {
     try {
-      await appendFile(ballast, new Uint8Array(65536));
+      await appendFile(ballast, new Uint8Array(bytes));
     } catch (error) {
       if ((error as { code?: string }).code === "ENOSPC") return;
       throw error;
@@ -96,9 +96,76 @@ async function inside(dir: string): Promise<void> {
   const table = (await db.columnFamily("f")).table("t", { key: text });
   model.checkEntries([...table], model.keys, "in the end");
   assert(model.keys.length === 150);
-  console.log("passed");
+}
+
+/** The code that a write is refused with. */
+async function codeOf(write: () => Promise<unknown>): Promise<string> {
+  return await write().then(() => "accepted", (error) => (error as ManifoldError).code);
+}
+
+/** The disk is full already when the first write of an opening comes, and when a file is to be made. */
+async function fullFromTheStart(dir: string): Promise<void> {
+  const path = join(dir, "first.manifold");
+  const ballast = join(dir, "ballast");
+  const fill = async (): Promise<void> => {
+    await takeRoom(ballast, Infinity);
+    await takeRoom(ballast, Infinity, 4096);
+  };
+  await fill();
+  assertEquals(await codeOf(() => open(path, OPTIONS)), "disk-full", "a new file");
+  await rm(ballast);
+  const value = bytesOf(randomValue(new Random(1), 100));
+  {
+    await using db = await open(path, OPTIONS);
+    await (await db.columnFamily("f")).table("t", { key: text }).set("old", value);
+  }
+  await fill();
+  for (const closeFull of [true, false]) {
+    const db = await open(path, OPTIONS);
+    const family = await db.columnFamily("f");
+    const table = family.table("t", { key: text });
+    const writes = [
+      () => table.set("new", value),
+      () => db.columnFamily("g"),
+      () => table.set("large", new Uint8Array(100_000)),
+      () => table.set("bypassing", new Uint8Array(400_000)),
+      () => family.transaction((tx) => tx.table(table).delete("old")),
+    ];
+    // One after the other, and all at once.
+    for (const write of writes) assertEquals(await codeOf(write), "disk-full", "a first write");
+    for (const code of await Promise.all(writes.map(codeOf))) assertEquals(code, "disk-full");
+    await db.checkpoint(); // there is nothing to do
+    assertEquals([...table.keys()], ["old"]);
+    assertEquals(db.columnFamilies(), ["f"]);
+    if (closeFull) {
+      await db.close();
+      continue;
+    }
+    await rm(ballast);
+    for (const write of writes) await write();
+    await fill();
+    // What has its place in the log is accepted; an overflow value and a checkpoint need room.
+    await table.set("new", bytesOf(randomValue(new Random(2), 100)));
+    assertEquals(await codeOf(() => table.set("large", new Uint8Array(500_000))), "disk-full");
+    await rm(ballast);
+    await table.set("large", new Uint8Array(500_000));
+    await db.checkpoint();
+    await db.close();
+  }
+  await using db = await open(path, { ...OPTIONS, readOnly: true });
+  const table = (await db.columnFamily("f")).table("t", { key: text });
+  assertEquals([...table.keys()], ["bypassing", "large", "new"]);
+  assertEquals(table.get("large")?.length, 500_000);
+  assertEquals(table.get("new"), bytesOf(randomValue(new Random(2), 100)));
+  assertEquals(db.columnFamilies(), ["f", "g"]);
 }
 
 const [dir, where] = process.argv.slice(2);
-if (where === "inside") await inside(dir);
-else enter(dir);
+if (where === "inside") {
+  await inside(dir);
+  await rm(join(dir, "full.manifold"));
+  await fullFromTheStart(dir);
+  console.log("passed");
+} else {
+  enter(dir);
+}
