@@ -3,7 +3,13 @@
 import { requestError } from "../lib/api/request_error.ts";
 import { bytes } from "../lib/api/codecs/mod.ts";
 import { TableReader } from "../lib/api/table_reader.ts";
-import { DETAIL_TURN_OVER, REQUEST_TRANSACTION, REQUEST_TURN } from "../lib/engine/requests.ts";
+import {
+  DETAIL_TURN_OVER,
+  FLAG_FIRST,
+  FLAG_LAST,
+  REQUEST_TRANSACTION,
+  REQUEST_TURN,
+} from "../lib/engine/requests.ts";
 import { ERROR_CODES, ManifoldError } from "../lib/errors.ts";
 import { assertEquals, assertStringIncludes, assertThrows } from "./support/assert.ts";
 import { LocalFamily, Operations } from "./support/local_family.ts";
@@ -36,6 +42,21 @@ test("errors: a transaction whose turn has ended is refused as timeout, one in t
   const error = requestError(refused.status, refused.detail, 'transaction on "shop"');
   assertEquals(error.code, "timeout");
   assertStringIncludes(error.message, "nothing of it was applied");
+});
+
+test("errors: a transaction for which there is no memory is too-large, and the next one is served", async () => {
+  const local = await LocalWriter.create();
+  const first = new Uint8Array(64);
+  new DataView(first.buffer).setUint32(4, 2 ** 16, true); // 2^48 bytes in all
+  const large = local.push(REQUEST_TRANSACTION, 0, first, FLAG_FIRST);
+  local.push(REQUEST_TRANSACTION, 0, new Uint8Array(64), 0, large);
+  local.push(REQUEST_TRANSACTION, 0, new Uint8Array(64), FLAG_LAST, large);
+  const small = local.push(REQUEST_TRANSACTION, 0, oneSet());
+  const [refused, served] = local.settle();
+  assertEquals([refused.request, ERROR_CODES[refused.status - 1]], [large, "too-large"]);
+  assertEquals([served.request, served.status], [small, 0]);
+  const error = requestError(refused.status, refused.detail, 'set in table "rows"');
+  assertStringIncludes(error.message, "no memory");
 });
 
 test("errors: a page that the disk does not give is io, and the next attempt may succeed", async () => {

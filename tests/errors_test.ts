@@ -7,6 +7,7 @@ import { spawnSync } from "node:child_process";
 import { copyFile, mkdir, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import {
   attach,
   bool,
@@ -32,7 +33,7 @@ import { Checksum } from "../lib/storage/checksum.ts";
 import { META_BYTES } from "../lib/storage/meta.ts";
 import { WORD_KIND, WORD_TABLE } from "../lib/tree/page.ts";
 import { assert, assertEquals } from "./support/assert.ts";
-import { runScript, runtimes } from "./support/child.ts";
+import { runScript, runtimes, thisRuntime } from "./support/child.ts";
 import { assertUntouched, DatabaseProcess, filesOf } from "./support/database_process.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
@@ -870,4 +871,25 @@ test(
       assertEquals(said.at(-1), "passed", said.join("\n"));
     });
   },
+);
+
+test(
+  "errors: too-large when there is no memory for the cache or a value; the rest goes on",
+  { ignore: process.platform !== "linux" },
+  () =>
+    withTempDir((dir) => {
+      const script = fileURLToPath(new URL("./support/scarce_child.ts", import.meta.url));
+      // KiB of address space. Less, and the runtime itself cannot start.
+      const [limit, flags] = thisRuntime === "deno"
+        ? [60_000_000, "run -A --no-check"]
+        : [18_000_000, "run"];
+      const command = `ulimit -v ${limit} && exec "$RUNTIME" ${flags} "$SCRIPT" "$FILE"`;
+      const env = { RUNTIME: process.execPath, SCRIPT: script, FILE: join(dir, "scarce.manifold") };
+      const { status, stdout, stderr } = spawnSync("sh", ["-c", command], {
+        encoding: "utf8",
+        env: { ...process.env, ...env },
+      });
+      assertEquals(stdout.trim(), "passed", stderr);
+      assertEquals(status, 0);
+    }),
 );

@@ -33,7 +33,7 @@ const CODES: Record<FaultKind, readonly string[]> = {
   "torn enospc": ["disk-full"],
   "enospc": ["disk-full"],
   "disk full": ["disk-full"],
-  "short read": ["corrupt", "not-a-database"],
+  "short read": ["corrupt", "not-a-database", "io"],
 };
 
 interface Fault {

@@ -12,7 +12,7 @@
 
 import { FLAG_FIRST, FLAG_LAST, REQUEST_TRANSACTION } from "../engine/requests.ts";
 import type { ThreadMemory } from "../engine/thread_memory.ts";
-import type { ManifoldError } from "../errors.ts";
+import { ManifoldError } from "../errors.ts";
 import { type Completion, COMPLETIONS_MAX } from "../memory/completions.ts";
 import {
   CLOSED,
@@ -175,7 +175,13 @@ export class Client {
     if (refused !== undefined) return Promise.reject(refused);
     return new Promise<number>((resolve, reject) => {
       this.#unsettled++;
-      this.#send(request, resolve, reject);
+      try {
+        this.#send(request, resolve, reject);
+      } catch (cause) {
+        this.#unsettled--;
+        reject(noMemory(cause, request));
+        return;
+      }
       if (!this.#listening) this.#listen();
     });
   }
@@ -417,6 +423,16 @@ export class Client {
       reject(error);
     }
   }
+}
+
+/** What has to wait is copied, and there may be no memory for that. */
+function noMemory(cause: unknown, request: ClientRequest): unknown {
+  if (!(cause instanceof RangeError)) return cause;
+  return new ManifoldError(
+    "too-large",
+    `${request.describe()}: there is no memory for so much at once; write it in smaller pieces`,
+    { cause },
+  );
 }
 
 function ignore(): void {}

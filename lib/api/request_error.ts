@@ -8,6 +8,7 @@ import {
   DETAIL_CODECS,
   DETAIL_FAMILY_GONE,
   DETAIL_KEY,
+  DETAIL_MEMORY,
   DETAIL_NAME_TAKEN,
   DETAIL_TABLE_GONE,
   DETAIL_TURN_OVER,
@@ -35,6 +36,8 @@ const DETAILS: Record<number, string> = {
     "applied; make it shorter",
   [DETAIL_NAME_TAKEN]: "the name is taken",
   [DETAIL_KEY]: "a key is longer than the page size allows (a quarter of a page); shorten it",
+  [DETAIL_MEMORY]:
+    "there is no memory for so much at once; nothing was changed; write it in smaller pieces",
   [DETAIL_VALUE]: "a value is longer than 1 GiB; split it",
 };
 

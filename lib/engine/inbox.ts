@@ -41,11 +41,14 @@ export interface Request {
   readonly to: number;
   /** Must be applied as a group of its own. */
   alone: boolean;
+  /** There was no memory for its parts: it can only be refused. */
+  readonly lost?: boolean;
 }
 
 /** A transaction of which some parts are still to come. */
 interface Parts {
-  readonly bytes: Uint8Array;
+  /** Undefined if there is no memory for it. */
+  readonly bytes: Uint8Array | undefined;
   length: number;
   readonly thread: number;
   readonly session: number;
@@ -146,7 +149,7 @@ export class Inbox {
       const total = u32[from >> 2] + u32[(from >> 2) + 1] * 2 ** 32;
       from += 8;
       this.#parts.set(key, {
-        bytes: new Uint8Array(total),
+        bytes: allocate(total),
         length: 0,
         thread: part.thread,
         session: part.session,
@@ -155,16 +158,20 @@ export class Inbox {
     }
     const parts = this.#parts.get(key);
     if (parts === undefined) return undefined; // its thread died and was forgotten
-    parts.bytes.set(part.memory.u8.subarray(from, part.to), parts.length);
+    parts.bytes?.set(part.memory.u8.subarray(from, part.to), parts.length);
     parts.length += part.to - from;
     if (!(part.flags & FLAG_LAST)) return undefined;
     this.#parts.delete(key);
-    return {
-      ...part,
-      argument: parts.argument,
-      memory: operationMemory(parts.bytes),
-      from: 0,
-      to: parts.length,
-    };
+    const { bytes, argument } = parts;
+    if (bytes === undefined) return { ...part, argument, lost: true };
+    return { ...part, argument, memory: operationMemory(bytes), from: 0, to: parts.length };
+  }
+}
+
+function allocate(bytes: number): Uint8Array | undefined {
+  try {
+    return new Uint8Array(bytes);
+  } catch {
+    return undefined; // the request says so
   }
 }

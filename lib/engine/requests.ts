@@ -42,3 +42,5 @@ export const DETAIL_NAME_TAKEN = 5;
 export const DETAIL_KEY = 6;
 /** A value is longer than 1 GiB. */
 export const DETAIL_VALUE = 7;
+/** There is no memory for the transaction. */
+export const DETAIL_MEMORY = 8;

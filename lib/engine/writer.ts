@@ -32,6 +32,7 @@ import type { Inbox, Request } from "./inbox.ts";
 import { encodeOperation, OP_CREATE_FAMILY, OP_DROP_FAMILY } from "../log/operations.ts";
 import {
   DETAIL_FAMILY_GONE,
+  DETAIL_MEMORY,
   DETAIL_TURN_OVER,
   FLAG_EVENTUAL,
   REQUEST_CREATE,
@@ -240,6 +241,11 @@ export class Writer {
       const owns = request.argument !== 0 && request.kind !== REQUEST_TURN;
       if (!owns && (turns.held || turns.waiting.length > 0)) {
         turns.waiting.push(inbox.keep(request, request.alone));
+        continue;
+      }
+      if (request.lost) {
+        this.#refuse(request, "too-large", DETAIL_MEMORY);
+        if (owns && turns.matches(request.argument)) turns.end();
         continue;
       }
       if (this.#standsAlone(request)) break;

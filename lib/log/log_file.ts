@@ -145,15 +145,25 @@ export class LogReader {
   #fill(position: number, length: number): number {
     const at = position % this.capacity;
     const first = Math.min(length, this.capacity - at);
-    const count = this.#file.read(LOG_HEADER_BYTES + at, this.#window.subarray(0, first));
-    if (count < first) {
-      // The ring's file was never written that far: what is missing reads as zeros.
-      this.#window.fill(0, count, first);
-    }
-    if (first < length) {
-      const rest = this.#file.read(LOG_HEADER_BYTES, this.#window.subarray(first, length));
-      this.#window.fill(0, first + rest, length);
-    }
+    this.#readInto(at, 0, first);
+    if (first < length) this.#readInto(0, first, length);
     return length;
+  }
+
+  /** Where the ring's file was never written, zeros are read; but not in the middle of it. */
+  #readInto(at: number, from: number, to: number): void {
+    const offset = LOG_HEADER_BYTES + at;
+    const end = from + this.#file.read(offset, this.#window.subarray(from, to));
+    if (end === to) return;
+    if (offset + end - from < this.#file.size()) {
+      throw new ManifoldError(
+        "io",
+        `${this.#file.path}: only ${end - from} of ${
+          to - from
+        } bytes at ${offset} could be read; ` +
+          "check the disk, and open it again",
+      );
+    }
+    this.#window.fill(0, end, to);
   }
 }

@@ -125,7 +125,7 @@ export class RecordBuilder {
   #room(bytes: number): void {
     this.#length += bytes;
     if (this.#length <= this.#u8.length) return;
-    const larger = new Uint8Array(Math.max(this.#length, this.#u8.length * 2));
+    const larger = allocate(Math.max(this.#length, this.#u8.length * 2));
     larger.set(this.#u8.subarray(0, this.#length - bytes));
     this.#replaceMemory(larger);
   }
@@ -133,6 +133,14 @@ export class RecordBuilder {
   #replaceMemory(memory: Uint8Array<ArrayBuffer>): void {
     this.#u8 = memory;
     this.#view = new DataView(memory.buffer);
+  }
+}
+
+function allocate(bytes: number): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(bytes);
+  } catch (cause) {
+    throw new ManifoldError("too-large", `no memory for a record of ${bytes} bytes`, { cause });
   }
 }
 
