@@ -57,8 +57,14 @@ export async function createFamily(open: OpenSession, name: string): Promise<num
   if (databaseState(control) === FAILED) throw failure(control, path);
   let slot = -1;
   let id = 0;
-  slots.lock.acquire(thread);
+  const release = keepAlive();
   try {
+    await slots.lock.acquireAsync(thread);
+  } finally {
+    release();
+  }
+  try {
+    open.check(); // it may have been closed meanwhile
     if (slots.find(name) >= 0) return -1;
     id = slots.nextId();
     slot = slots.take(id, name, leastLoaded(slots, memory.rings.length), FAMILY_CREATING);

@@ -108,7 +108,7 @@ export class LiveSource extends Source implements StateSource {
   }
 
   pin(state: FamilyState): Pin {
-    return this.memory.pins.take(this.family, state.version);
+    return this.memory.pins.take(this.family, state.version, Date.now());
   }
 
   /** Pins the state that is published now. Throws as {@linkcode StateSource.read}; `too-large` without a free pin. */

@@ -64,6 +64,31 @@ export interface CacheStats {
 }
 
 /**
+ * A version that somebody holds, by a snapshot, a transaction or an iterator: the pages of that version, and
+ * of later ones, cannot be used anew meanwhile.
+ *
+ * @example
+ * ```ts
+ * import { type HeldVersion, openInMemory } from "@manifold/db";
+ *
+ * await using db = await openInMemory();
+ * using snapshot = (await db.columnFamily("shop")).snapshot();
+ * const held: HeldVersion = db.stats().oldestPin!;
+ * console.log(held.family, held.version === snapshot.version); // "shop" true
+ * ```
+ */
+export interface HeldVersion {
+  /** The column family. */
+  readonly family: string;
+  /** The version. */
+  readonly version: number;
+  /** The number of the thread that holds it, among those that use the database; 0 opened it. */
+  readonly thread: number;
+  /** For how long, in ms. */
+  readonly ageMs: number;
+}
+
+/**
  * Figures of a database, as `Database.stats` gives them. They are collected while others go on, and
  * need not fit together exactly.
  *
@@ -89,6 +114,8 @@ export interface DatabaseStats {
   readonly threads: number;
   /** Versions that snapshots, transactions and iterators hold. */
   readonly pins: number;
+  /** The one of them that is held longest; undefined if none is. */
+  readonly oldestPin: HeldVersion | undefined;
   /** Checkpoints since the database was opened: how many succeeded, and how many did not. */
   readonly checkpoints: { readonly done: number; readonly failed: number };
 }
@@ -128,6 +155,21 @@ export function databaseStats(open: OpenSession, families: FamilyStats[]): Datab
     logBytesUsed,
     threads: countThreads(control),
     pins: Pins.count(control),
+    oldestPin: oldestPin(open),
     checkpoints: { done: checkpointsDone, failed: checkpointsFailed },
+  };
+}
+
+function oldestPin(open: OpenSession): HeldVersion | undefined {
+  const { control, slots } = open.session.memory;
+  const oldest = Pins.oldest(control);
+  if (oldest === undefined) return undefined;
+  const { family, version, thread, since } = oldest;
+  const slot = slots.findId(family);
+  return {
+    family: slot < 0 ? "" : slots.name(slot),
+    version,
+    thread,
+    ageMs: Math.max(0, Date.now() - since),
   };
 }

@@ -114,7 +114,7 @@ export class ThreadSession implements Session {
     const { done, failed } = checkpointCounts(this.memory.control);
     return {
       logBytes: this.#commit.hasBegun ? this.#commit.capacity : 0,
-      logBytesUsed: this.#commit.hasBegun ? this.#commit.usedBytes : 0,
+      logBytesUsed: this.#commit.hasBegun ? this.#commit.usedBytesNow : 0,
       checkpointsDone: done,
       checkpointsFailed: failed,
     };

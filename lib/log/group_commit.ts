@@ -237,6 +237,11 @@ export class GroupCommit {
     return this.#locked(() => this.#f64[TAIL]);
   }
 
+  /** The same as {@linkcode usedBytes}, about, for a thread that must not wait for the lock. */
+  get usedBytesNow(): number {
+    return Math.max(0, this.#f64[TAIL] - this.#f64[HEAD]);
+  }
+
   /** Bytes of the ring that recovery may need. */
   get usedBytes(): number {
     return this.#locked(() => this.#f64[TAIL] - this.#f64[HEAD]);

@@ -71,9 +71,9 @@ export const WORKER_WORDS = LINE;
 export const THREADS = WORKERS + WORKERS_MAX * WORKER_WORDS;
 export const THREAD_WORDS = LINE;
 
-/** Pins (pins.ts): four words each. */
+/** Pins (pins.ts): six words each. */
 export const PINS = THREADS + THREADS_MAX * THREAD_WORDS;
-export const PIN_WORDS = 4;
+export const PIN_WORDS = 6;
 
 /** Text of the failure that ended writing (database_state.ts): length word, then UTF-8. */
 export const FAILURE_TEXT = PINS + PINS_MAX * PIN_WORDS;

@@ -2,8 +2,9 @@
  * Pins guard versions of a family for longer than one operation: snapshots, transactions, iterators
  * between steps. A page born at b and retired at r stays while a pin lies in [b, r).
  *
- * One slot of four words: owner (thread + 1, 0 when free), family id, version (low, high). A thread
- * takes one slot for all its uses of one version of one family and counts them itself.
+ * One slot of six words: owner (thread + 1, 0 when free), family id, version (low, high), since when (low,
+ * high; ms of the taker's clock). A thread takes one slot for all its uses of one version of one family and
+ * counts them itself.
  *
  * Invariants: a pin is taken inside an epoch, of a version that was published when the epoch began
  * or that the thread has pinned already; the reclaimer waits for the epochs first and looks at pins
@@ -23,6 +24,15 @@ interface OwnPin {
   count: number;
 }
 
+/** What {@linkcode Pins.oldest} tells. */
+export interface OldestPin {
+  readonly thread: number;
+  readonly family: number;
+  readonly version: number;
+  /** When it was taken. */
+  readonly since: number;
+}
+
 /** A held pin; give it back once. */
 export type Pin = OwnPin;
 
@@ -37,10 +47,10 @@ export class Pins {
   }
 
   /**
-   * Pins a version. Inside an epoch only.
+   * Pins a version. Inside an epoch only. `now` is told to who asks how long it is held.
    * @throws {ManifoldError} `too-large` when all slots are taken.
    */
-  take(family: number, version: number): Pin {
+  take(family: number, version: number, now = 0): Pin {
     for (const own of this.#own) {
       if (own.version === version && own.family === family) {
         own.count++;
@@ -54,6 +64,8 @@ export class Pins {
       if (Atomics.compareExchange(words, at, 0, this.#thread + 1) !== 0) continue;
       Atomics.store(words, at + 2, version >>> 0);
       Atomics.store(words, at + 3, Math.floor(version / 2 ** 32));
+      Atomics.store(words, at + 4, now >>> 0);
+      Atomics.store(words, at + 5, Math.floor(now / 2 ** 32));
       Atomics.store(words, at + 1, family);
       let used = Atomics.load(words, PINS_USED);
       while (used <= slot) {
@@ -111,6 +123,25 @@ export class Pins {
       if (Atomics.load(control.words, PINS + slot * PIN_WORDS) !== 0) count++;
     }
     return count;
+  }
+
+  /** The pin that is held longest (for statistics); undefined if there is none. */
+  static oldest(control: Control): OldestPin | undefined {
+    const { words } = control;
+    const u53 = (at: number): number =>
+      (Atomics.load(words, at) >>> 0) + Atomics.load(words, at + 1) * 2 ** 32;
+    let oldest: OldestPin | undefined;
+    const used = Atomics.load(words, PINS_USED);
+    for (let slot = 0, at = PINS; slot < used; slot++, at += PIN_WORDS) {
+      const thread = Atomics.load(words, at) - 1;
+      const family = Atomics.load(words, at + 1);
+      // Without a family it is just being taken or given back.
+      if (thread < 0 || family === 0) continue;
+      const since = u53(at + 4);
+      if (oldest !== undefined && oldest.since <= since) continue;
+      oldest = { thread, family, version: u53(at + 2), since };
+    }
+    return oldest;
   }
 
   /** Releases everything that a thread, known to be dead, held. */

@@ -2,7 +2,8 @@
  * A lock for a few instructions, one word of shared memory: 0, or one more than the slot of the
  * thread that holds it, so that a dead thread's lock can be released by name.
  *
- * Invariant: nobody does I/O, waits or calls a user's code while holding one.
+ * Invariants: nobody does I/O, waits or calls a user's code while holding one; a thread with an event loop
+ * does not block on one that a thread which can be terminated may hold.
  *
  * @module
  */
@@ -11,6 +12,8 @@ import { pauseBriefly, sleepWhile } from "./waiting.ts";
 
 const SPINS_MAX = 2000;
 const SLEEPS_MAX = 5;
+/** How often a thread that waits by its event loop looks again, ms. */
+const LOOK_MS = 20;
 
 export class SpinLock {
   readonly #words: Int32Array;
@@ -40,6 +43,18 @@ export class SpinLock {
         const holder = Atomics.load(this.#words, this.#index);
         if (holder !== 0) sleepWhile(this.#words, this.#index, holder, 1);
       }
+    }
+  }
+
+  /**
+   * For a thread with an event loop, where it may be held by a thread that is dead: what finds out about
+   * that, and releases it, runs on an event loop.
+   */
+  async acquireAsync(thread: number): Promise<void> {
+    while (!this.tryAcquire(thread)) {
+      const holder = Atomics.load(this.#words, this.#index);
+      const wait = Atomics.waitAsync(this.#words, this.#index, holder, LOOK_MS);
+      if (wait.async) await wait.value;
     }
   }
 
