@@ -7,10 +7,12 @@ import {
   DETAIL_TURN_OVER,
   FLAG_FIRST,
   FLAG_LAST,
+  REQUEST_CREATE,
   REQUEST_TRANSACTION,
   REQUEST_TURN,
 } from "../lib/engine/requests.ts";
 import { ERROR_CODES, ManifoldError } from "../lib/errors.ts";
+import { FAMILY_CREATING, FAMILY_FREE } from "../lib/memory/family_slots.ts";
 import { assertEquals, assertStringIncludes, assertThrows } from "./support/assert.ts";
 import { LocalFamily, Operations } from "./support/local_family.ts";
 import { LocalWriter } from "./support/local_writer.ts";
@@ -57,6 +59,24 @@ test("errors: a transaction for which there is no memory is too-large, and the n
   assertEquals([served.request, served.status], [small, 0]);
   const error = requestError(refused.status, refused.detail, 'set in table "rows"');
   assertStringIncludes(error.message, "no memory");
+});
+
+test("errors: a family whose making was abandoned leaves neither its slot nor room in the file taken", async () => {
+  const local = await LocalWriter.create(Infinity, FAMILY_CREATING);
+  const { slots, extents } = local.memory;
+  for (const refusal of [undefined, "disk-full"] as const) {
+    const slot = slots.take(8, "other", 0, FAMILY_CREATING);
+    local.push(REQUEST_CREATE, 0, new TextEncoder().encode("shop"));
+    local.writer.refusal = refusal; // before any group, or after the record could not be written
+    assertEquals(local.writer.gather(), true);
+    if (refusal === undefined) local.writer.abandon("disk-full");
+    else local.writer.finish(() => {});
+    assertEquals(local.answers().map(({ status }) => ERROR_CODES[status - 1]), ["disk-full"]);
+    assertEquals(slots.state(local.slot), FAMILY_FREE);
+    assertEquals(extents.list().filter((extent) => !extent.free), []);
+    slots.setState(slot, FAMILY_FREE);
+    assertEquals(slots.take(7, "shop", 0, FAMILY_CREATING), local.slot);
+  }
 });
 
 test("errors: a page that the disk does not give is io, and the next attempt may succeed", async () => {
