@@ -20,6 +20,9 @@ interface Written {
 
 /** A file's content, whatever it is called. */
 export class Inode {
+  static #last = 0;
+  /** Names it. */
+  readonly number: number = ++Inode.#last;
   /** What readers see. */
   bytes: Uint8Array = new Uint8Array(1 << 16);
   size = 0;

@@ -374,6 +374,10 @@ class SimulatedRuntime {
     return this.#machine.disk.names.has(path) ? "file" : undefined;
   }
 
+  identity(path: string): string | undefined {
+    return this.#machine.disk.names.get(path)?.number.toString();
+  }
+
   *syncDirectory(path: string): Running {
     yield* this.#io("sync", path);
     yield* this.#machine.kernel.sleep(SYNC_MS);
