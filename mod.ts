@@ -65,5 +65,6 @@ export type { CacheStats, DatabaseStats, FamilyStats, HeldVersion } from "./lib/
 export { type SetManyOptions, Table } from "./lib/api/table.ts";
 export { TableReader, type TableStats } from "./lib/api/table_reader.ts";
 export { type Savepoint, Transaction, type TransactionOptions } from "./lib/api/transaction.ts";
+export type { VerifyFinding, VerifyOptions, VerifyReport } from "./lib/api/verify/report.ts";
 export { type ErrorCode, ManifoldError } from "./lib/errors.ts";
 export type { WorkerHandle } from "./lib/runtime/workers.ts";

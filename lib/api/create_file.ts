@@ -66,6 +66,20 @@ export function createDatabaseFile(path: string, pageSize: number, checksum: Che
  */
 export function readDirectory(file: File, meta: Meta, checksum: Checksum): Directory {
   const { path } = file;
+  const directory = readDirectoryBlob(file, meta, checksum);
+  if (file.size() < directory.filePages * meta.pageSize) {
+    throw new ManifoldError(
+      "corrupt",
+      `${path} has ${file.size()} bytes, but should have ${directory.filePages * meta.pageSize}: ` +
+        `it was cut off; restore a backup`,
+    );
+  }
+  return directory;
+}
+
+/** The same of a file that may have been cut off behind the directory. */
+export function readDirectoryBlob(file: File, meta: Meta, checksum: Checksum): Directory {
+  const { path } = file;
   const offset = meta.directoryPage * meta.pageSize;
   const corrupt = (how: string): ManifoldError =>
     new ManifoldError(
@@ -76,13 +90,5 @@ export function readDirectory(file: File, meta: Meta, checksum: Checksum): Direc
   const bytes = new Uint8Array(meta.directoryBytes);
   file.read(offset, bytes);
   if (!checksum.matches(meta.directoryChecksum, 0, bytes)) throw corrupt("has a wrong checksum");
-  const directory = decodeDirectory(bytes, path, firstDataPage(meta.pageSize));
-  if (file.size() < directory.filePages * meta.pageSize) {
-    throw new ManifoldError(
-      "corrupt",
-      `${path} has ${file.size()} bytes, but should have ${directory.filePages * meta.pageSize}: ` +
-        `it was cut off; restore a backup`,
-    );
-  }
-  return directory;
+  return decodeDirectory(bytes, path, firstDataPage(meta.pageSize));
 }

@@ -19,6 +19,8 @@ import type { Snapshot } from "./snapshot.ts";
 import { checkCacheBytes } from "./open_options.ts";
 import { type DatabaseStats, databaseStats, type FamilyStats, familyStats } from "./stats.ts";
 import type { Transaction, TransactionOptions } from "./transaction.ts";
+import type { VerifyOptions, VerifyReport } from "./verify/report.ts";
+import { verifyDatabase } from "./verify/verify.ts";
 
 /**
  * Options of `columnFamily`.
@@ -280,12 +282,30 @@ export class Database implements AsyncDisposable {
   }
 
   /**
-   * Not supported yet. Rejects with `not-supported`.
+   * Checks the database for damage while it is in use: every page that the last checkpoint refers to, on the
+   * disk, and what was changed since, in memory. It looks at checksums, page numbers, references, the order
+   * and the number of keys, overflow values, catalogs, meta pages and directory, and whether each page is
+   * owned once. Nothing is written, and what is in the cache stays there; pages that become free meanwhile
+   * wait for its end.
    *
-   * @param _options `onProgress`.
+   * Damage is in the report and not an error. Rejects with `aborted` when its signal says so, with
+   * `closed` when the database is closed meanwhile, and with `invalid-argument`.
+   *
+   * @param options `onProgress`, `signal`.
+   * @returns What was checked and found.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const { ok, findings } = await db.verify();
+   * if (!ok) for (const { kind, message } of findings) console.error(kind, message);
+   * ```
    */
-  verify(_options?: ProgressOptions): Promise<void> {
-    return this.#notSupported("verify()", "damage is found when a page is read");
+  async verify(options?: VerifyOptions): Promise<VerifyReport> {
+    this.#open.check();
+    return await verifyDatabase(this.#open, options);
   }
 
   /**

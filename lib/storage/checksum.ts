@@ -27,6 +27,21 @@ export class Checksum {
     return this.#hasher.digest("binary");
   }
 
+  /** Begins a checksum that is taken bit by bit; nothing else may be asked before its end. */
+  begin(): void {
+    this.#hasher.init();
+  }
+
+  /** Takes another piece into the checksum that was begun. */
+  add(piece: Uint8Array): void {
+    this.#hasher.update(piece);
+  }
+
+  /** Ends the checksum that was begun: whether it stands in `target` at `offset`. */
+  holds(target: Uint8Array, offset: number): boolean {
+    return equals(this.#hasher.digest("binary"), target, offset);
+  }
+
   /** Writes the checksum of `piece` to `target` at `offset`. */
   put(piece: Uint8Array, target: Uint8Array, offset: number): void {
     const sum = this.of(piece);
@@ -35,8 +50,11 @@ export class Checksum {
 
   /** Whether the checksum of the pieces stands in `target` at `offset`. */
   matches(target: Uint8Array, offset: number, ...pieces: Uint8Array[]): boolean {
-    const sum = this.of(...pieces);
-    for (let i = 0; i < CHECKSUM_BYTES; i++) if (target[offset + i] !== sum[i]) return false;
-    return true;
+    return equals(this.of(...pieces), target, offset);
   }
+}
+
+function equals(sum: Uint8Array, target: Uint8Array, offset: number): boolean {
+  for (let i = 0; i < CHECKSUM_BYTES; i++) if (target[offset + i] !== sum[i]) return false;
+  return true;
 }
