@@ -225,7 +225,9 @@ function checkKeys(page: Chunk, due: Due, say: Say): void {
         say("structure", `slot ${slot}: key does not share the prefix of ${prefix} bytes`);
       }
     }
-    const { lower, upper } = due;
+    // The other keys are between these two, or it was said that they are not in order.
+    const lower = slot === first ? due.lower : null;
+    const upper = slot === count - 1 ? due.upper : null;
     if (lower !== null && compareBytes(key, 0, key.length, lower, 0, lower.length) < 0) {
       say("key-order", `slot ${slot}: key is before the page's separator`);
     }

@@ -134,11 +134,18 @@ export class FamilyCheck implements CheckedPages {
     const page = words[index];
     const length = words[index + REF_WORDS];
     const pages = overflowPages(length, this.pageSize);
-    if (!this.#isMine(page, pages)) return;
+    if (!this.#isMine(page, pages)) {
+      this.#lost = true;
+      return;
+    }
     const birth = words[index + 1] + words[index + 2] * 2 ** 32;
     const shared = this.#mark === IN_PUBLISHED && birth <= this.#checkpointVersion &&
       marks.has(page, IN_CHECKPOINT);
-    if (!this.#markRun(page, pages) || shared) return;
+    if (!this.#markRun(page, pages)) {
+      this.#lost = true;
+      return;
+    }
+    if (shared) return;
     report.overflowValues++;
     yield* copies.value(words, index, length, this.#owner);
   }

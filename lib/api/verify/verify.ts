@@ -68,11 +68,11 @@ class Verification {
       this.#report.checked(head?.directoryPages ?? 0, head?.bytes ?? 0);
       const total = this.#pagesTotal(head);
       await inStretches(this.#check(head), () => {
-        this.#checkGoesOn();
         this.#options.onProgress?.({
           pagesChecked: this.#report.pages,
           pagesTotal: Math.max(total, this.#report.pages),
         });
+        this.#checkGoesOn();
       });
       const { pages } = this.#report;
       this.#options.onProgress?.({ pagesChecked: pages, pagesTotal: pages });
