@@ -54,6 +54,8 @@ export type {
 } from "./lib/api/open_options.ts";
 export { TransactionTable } from "./lib/api/overlay_table.ts";
 export type { KeyPrefix, Range } from "./lib/api/range.ts";
+export type { SalvageLoss, SalvageOptions, SalvageReport } from "./lib/api/salvage/report.ts";
+export { salvage } from "./lib/api/salvage/salvage.ts";
 export type {
   CheckpointSettings,
   DatabaseHandle,

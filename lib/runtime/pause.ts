@@ -19,13 +19,34 @@ export function after(ms: number): Promise<void> {
   return new Promise((resolve) => void setTimeout(resolve, ms));
 }
 
+/** Work that stops now and then to let others run. */
+export class Stretches {
+  readonly #between: () => void;
+  #end = performance.now() + STRETCH_MS;
+
+  /** `between` is called before each stretch but the first. */
+  constructor(between: () => void) {
+    this.#between = between;
+  }
+
+  /** Undefined while the stretch lasts; else to be awaited. */
+  pause(): Promise<void> | undefined {
+    return performance.now() < this.#end ? undefined : this.#rest();
+  }
+
+  async #rest(): Promise<void> {
+    await goRound();
+    this.#between();
+    this.#end = performance.now() + STRETCH_MS;
+  }
+}
+
 /** Runs the steps to their end, a few milliseconds at a stretch; `between` is called before each stretch. */
 export async function inStretches(steps: Iterator<void>, between: () => void): Promise<void> {
-  for (;;) {
-    between();
-    for (const end = performance.now() + STRETCH_MS; performance.now() < end;) {
-      if (steps.next().done) return;
-    }
-    await goRound();
+  between();
+  const stretches = new Stretches(between);
+  while (!steps.next().done) {
+    const pause = stretches.pause();
+    if (pause !== undefined) await pause;
   }
 }

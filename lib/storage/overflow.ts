@@ -24,6 +24,8 @@ import {
   WORD_TABLE,
   WORD_USED,
 } from "../tree/page.ts";
+import type { Checksum } from "./checksum.ts";
+import type { File } from "./file.ts";
 import type { PageStore } from "./page_store.ts";
 
 /** The longest value, in bytes. */
@@ -71,13 +73,22 @@ export function writeOverflow(
   }
 }
 
+/** Where extents are read from: a {@linkcode PageStore}, or what has the same. */
+export interface OverflowSource {
+  readonly arena: { readonly pageSize: number };
+  readonly file: File;
+  readonly checksum: Checksum;
+  /** Whose extents are read, for errors. */
+  readonly familyName: string;
+}
+
 /**
  * Reads an extent of `length` bytes into memory of the caller's own.
  *
  * @throws {ManifoldError} `corrupt`.
  */
 export function readOverflow(
-  store: PageStore,
+  store: OverflowSource,
   ref: Uint32Array,
   at: number,
   length: number,

@@ -1,0 +1,106 @@
+/**
+ * Which families a damaged file has, at which versions, and what is known of their pages.
+ *
+ * @module
+ */
+
+import { ManifoldError } from "../../errors.ts";
+import type { FamilyEntry } from "../../memory/family_slots.ts";
+import type { Directory } from "../../storage/directory.ts";
+import { PageAllocator } from "../../storage/page_allocator.ts";
+import type { DamagedPages } from "./damaged_pages.ts";
+import type { PageIndex } from "./page_index.ts";
+
+export interface FamilyPlan {
+  readonly id: number;
+  readonly name: string | undefined;
+  /** The version that the pages give; -1 if nobody can tell. */
+  readonly version: number;
+  /** Roots of that version; undefined if they have to be found. */
+  readonly entry: FamilyEntry | undefined;
+  /** Whether a page is in use in that version; undefined if nobody can tell. */
+  readonly isUsed: ((page: number) => boolean) | undefined;
+}
+
+/** The families of a checkpoint that was certainly the last. */
+export function plansOfDirectory(pages: DamagedPages, directory: Directory): FamilyPlan[] {
+  return directory.families.map(({ id, name, entry }) => {
+    const isUsed = readImage(pages, entry.image, entry.imageBytes);
+    if (typeof isUsed !== "string") return { id, name, version: entry.version, entry, isUsed };
+    pages.notes.lost({
+      kind: "allocator-image",
+      message: `the allocator image of column family "${name}": ${isUsed}`,
+      family: name,
+      page: entry.image[0],
+      position: entry.image[0] * pages.pageSize,
+      entries: 0,
+    });
+    return { id, name, version: entry.version, entry, isUsed: undefined };
+  });
+}
+
+/**
+ * The families of a file whose last checkpoint is not known for certain: the newest allocator image of
+ * each says which version it had, and which pages that uses.
+ *
+ * @param directory Of an earlier checkpoint, perhaps.
+ */
+export function plansOfPages(
+  pages: DamagedPages,
+  directory: Directory | undefined,
+  index: PageIndex,
+): FamilyPlan[] {
+  const known = new Map(directory?.families.map((family) => [family.id, family]) ?? []);
+  // A family that the directory could have had and does not was deleted before.
+  const later = index.families.filter((id) => id >= (directory?.nextFamilyId ?? 0));
+  const plans: FamilyPlan[] = [];
+  for (const id of [...known.keys(), ...later]) {
+    const family = known.get(id);
+    plans.push(planOfPages(pages, id, family?.name, family?.entry, index));
+  }
+  return plans;
+}
+
+function planOfPages(
+  pages: DamagedPages,
+  id: number,
+  name: string | undefined,
+  entry: FamilyEntry | undefined,
+  index: PageIndex,
+): FamilyPlan {
+  for (const { ref, bytes, birth } of index.images(id)) {
+    if (entry !== undefined && birth < entry.version) break;
+    const isUsed = readImage(pages, ref, bytes);
+    if (typeof isUsed === "string") continue;
+    const isOfEntry = birth === entry?.version;
+    // An image whose checkpoint came to nothing lacks pages that were never written.
+    const usable = isOfEntry ||
+      index.pages(id, 0).some((page) => page.birth <= birth && isUsed(page.ref[0]));
+    if (!usable) continue;
+    return { id, name, version: birth, entry: isOfEntry ? entry : undefined, isUsed };
+  }
+  return { id, name, version: entry?.version ?? -1, entry, isUsed: undefined };
+}
+
+/** What an allocator image says; or why it cannot be used. */
+function readImage(
+  pages: DamagedPages,
+  ref: Uint32Array,
+  length: number,
+): ((page: number) => boolean) | string {
+  const image = pages.readValue(ref, 0, length);
+  if (typeof image === "string") return image;
+  const allocator = new PageAllocator(pages.pageSize, () => {
+    throw new Error("nothing is taken from the allocator of a damaged file");
+  });
+  try {
+    allocator.restore(image, "it");
+  } catch (error) {
+    if (error instanceof ManifoldError) return error.message;
+    throw error;
+  }
+  const { segments } = allocator;
+  return (page) =>
+    segments.some(({ start, pages }) => page >= start && page < start + pages) &&
+    allocator.isUsed(page);
+}
