@@ -19,8 +19,16 @@ import {
 import { logPathOf } from "../lib/log/log_file.ts";
 import { assert, assertEquals, assertGreater, assertRejects } from "./support/assert.ts";
 import { DamagedFile } from "./support/damage.ts";
-import { assertUntouched, DatabaseProcess, filesOf, lookAt } from "./support/database_process.ts";
+import {
+  assertUntouched,
+  checkDatabase,
+  type DatabaseModel,
+  DatabaseProcess,
+  filesOf,
+  lookAt,
+} from "./support/database_process.ts";
 import { Random } from "./support/random.ts";
+import { ModelTable, type ModelValue, randomValue } from "./support/sorted_model.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
 
@@ -262,5 +270,289 @@ test("salvage: each kind of damage costs what it must, and no more", async () =>
       file.bytes.set(sound);
       await file.write();
     }
+  });
+});
+
+test("salvage: without catalog and allocator image the newest pages are taken, and doubted", async () => {
+  await withFile(async (path, contents) => {
+    const file = await DamagedFile.read(path);
+    file.flipIn(file.catalog("shop")[0].page, 4090);
+    file.flipIn(file.image("shop").page, 60);
+    await file.write();
+    const { report, contents: found } = await salvaged(path);
+    assert(!report.complete);
+    assert(report.losses.some(({ kind, table }) => kind === "doubtful" && table === "stock"));
+    const stock = found.get(STOCK)!;
+    for (const [key, value] of contents.get(STOCK)!) assertEquals(stock.get(key), value, key);
+    for (const [key, value] of contents.get(IMAGES)!) {
+      assertEquals(found.get(IMAGES)!.get(key), value, key);
+    }
+    assertEquals(found.get("other/numbers"), contents.get("other/numbers"));
+  });
+});
+
+test("salvage: a file that was cut off gives what is before the cut", async () => {
+  await withFile(async (path, contents) => {
+    const file = await DamagedFile.read(path);
+    const cut = file.bytes.length - 100 * file.pageSize - 1000;
+    const isBehind = (page: number, pages: number) => (page + pages) * file.pageSize > cut;
+    const missing = new Set<string>();
+    for (const { page } of file.leaves("shop", "stock")) {
+      if (isBehind(page, 1)) { for (const key of file.keys(page)) missing.add(key); }
+    }
+    await truncate(path, cut);
+    const { report, contents: found } = await salvaged(path);
+    assertGreater(missing.size, 0);
+    const there = found.get(STOCK)!;
+    // What was behind the cut may be there in an older page.
+    for (const [key, value] of contents.get(STOCK)!) {
+      if (!missing.has(key)) assertEquals(there.get(key), value, key);
+    }
+    const doubtful = report.losses.filter(({ kind }) => kind === "doubtful");
+    for (const [key, value] of found.get(IMAGES) ?? []) {
+      const mayBeOld = doubtful.some(({ table }) => table === "images");
+      if (!mayBeOld) assertEquals(value, contents.get(IMAGES)!.get(key), key);
+    }
+    assert(!report.complete);
+  });
+});
+
+for (const pageSize of [8192, 65536]) {
+  test(`salvage: the page size of ${pageSize} bytes is found without a meta page`, async () => {
+    await withTempDir(async (dir) => {
+      const path = join(dir, "headless.manifold");
+      {
+        await using db = await open(path, { pageSize, logBytes: 2 ** 18, cacheBytes: 2 ** 23 });
+        await fill(db);
+      }
+      const whole = await readFile(path);
+      let contents: Contents;
+      {
+        await using db = await open(path, { readOnly: true });
+        contents = await contentsOf(db);
+      }
+      whole.fill(0xff, 0, 8192);
+      await writeFile(path, whole);
+      assertCost(await salvaged(path), contents, {
+        kinds: ["meta", "meta", "log"],
+        unsure: true,
+      });
+    });
+  });
+}
+
+/** The writes of `count` keys from `from` on, with values of the seed. */
+function writesOf(seed: number, from: number, count: number): [string, ModelValue | null][] {
+  const random = new Random(seed);
+  return Array.from({ length: count }, (_, i) => [
+    `key-${String(from + i).padStart(3, "0")}`,
+    randomValue(random, 1 + random.int(1500)),
+  ]);
+}
+
+/** A killed process's database; `fn` writes what the log alone has. */
+async function withKilled(
+  write: (child: DatabaseProcess) => Promise<unknown>,
+  fn: (path: string, model: DatabaseModel) => Promise<void>,
+): Promise<void> {
+  await withTempDir(async (dir) => {
+    const path = join(dir, "killed.manifold");
+    await using child = new DatabaseProcess("self");
+    await child.tell({ do: "open", path, options: { ...SMALL, logBytes: 2 ** 20 } });
+    const writes = writesOf(1, 0, 40);
+    await child.tell({ do: "write", family: "a", table: "t", writes, how: "at once" });
+    await child.tell({ do: "write", family: "a", table: "dropped", writes, how: "batch" });
+    await child.tell({ do: "write", family: "gone", table: "t", writes, how: "batch" });
+    await child.tell({ do: "checkpoint" });
+    await write(child);
+    await child.kill();
+    await fn(path, child.model);
+  });
+}
+
+/** Salvages and compares with a model. */
+async function salvageAndCheck(path: string, model: DatabaseModel): Promise<SalvageReport> {
+  const to = `${path}-new-place`;
+  await rm(to, { force: true });
+  const before = await filesOf(path);
+  const report = await salvage(path, to);
+  await assertUntouched(path, before);
+  await using db = await open(to, { readOnly: true });
+  assertEquals((await db.verify()).findings, []);
+  await checkDatabase(db, model);
+  return report;
+}
+
+async function writeLater(child: DatabaseProcess): Promise<void> {
+  const tell = (family: string, table: string, seed: number, from: number, count: number) =>
+    child.tell({
+      do: "write",
+      family,
+      table,
+      writes: writesOf(seed, from, count),
+      how: "each",
+    });
+  await tell("a", "t", 2, 20, 30);
+  await tell("a", "made later", 3, 0, 10);
+  await child.tell({ do: "delete-table", family: "a", table: "made later" });
+  await child.tell({ do: "delete-table", family: "a", table: "dropped" });
+  await tell("a", "made later", 4, 5, 10);
+  await child.tell({ do: "delete-family", family: "gone" });
+  await child.tell({ do: "family", family: "bare" });
+  await tell("b", "t", 5, 0, 10);
+  const deletions = writesOf(2, 0, 5).map(([key]): [string, null] => [key, null]);
+  await child.tell({ do: "write", family: "a", table: "t", writes: deletions, how: "each" });
+}
+
+test("salvage: what only the log has is applied, also when the file is damaged", async () => {
+  await withKilled(writeLater, async (path, model) => {
+    const { records } = await lookAt(path);
+    const report = await salvageAndCheck(path, model);
+    assertEquals(
+      [report.log, report.logRecordsUsed, report.complete, report.lossesTotal],
+      ["used", records.length, true, 0],
+    );
+    const file = await DamagedFile.read(path);
+    for (const at of [0, 4096]) file.flip(at + 44);
+    await file.write();
+    const headless = await salvageAndCheck(path, model);
+    assertEquals([headless.log, headless.complete], ["used", true]);
+    assertEquals(headless.losses.map(({ kind }) => kind), ["meta", "meta"]);
+  });
+});
+
+test("salvage: a log that is damaged, foreign or missing", async () => {
+  const writes = writesOf(6, 100, 30);
+  const tell = (child: DatabaseProcess) =>
+    child.tell({ do: "write", family: "a", table: "t", writes, how: "each" });
+  await withKilled(tell, async (path, model) => {
+    const logPath = logPathOf(path);
+    const sound = new Uint8Array(await readFile(logPath));
+    const { records } = await lookAt(path);
+    assertEquals(records.length, writes.length);
+    const without = (...lost: number[]): DatabaseModel => {
+      const left: DatabaseModel = new Map(model);
+      const tables = new Map(model.get("a")!);
+      const table = tables.get("t")!;
+      const keys = lost.map((i) => writes[i][0]);
+      tables.set(
+        "t",
+        new ModelTable(table.keys.filter((key) => !keys.includes(key)), table.values),
+      );
+      return left.set("a", tables);
+    };
+
+    // A record in the middle: what is behind it is durable, and is not given up.
+    const log = sound.slice();
+    log[records[10].at + 70] ^= 1;
+    await writeFile(logPath, log);
+    const damaged = await salvageAndCheck(path, without(10));
+    assertEquals([damaged.log, damaged.logRecordsUsed], ["damaged", writes.length - 1]);
+    assertEquals(damaged.losses[0].position, records[10].position);
+    assert(!damaged.complete && damaged.losses.every(({ kind }) => kind === "log"));
+
+    // The header: salt and end are found without it.
+    const headless = sound.slice();
+    headless.fill(0, 0, 100);
+    await writeFile(logPath, headless);
+    const recovered = await salvageAndCheck(path, model);
+    assertEquals([recovered.log, recovered.logRecordsUsed], ["damaged", writes.length]);
+
+    // The end: it cannot be told from a torn one.
+    await writeFile(logPath, sound.subarray(0, records[25].at + 10));
+    const torn = await salvageAndCheck(path, without(25, 26, 27, 28, 29));
+    assertEquals([torn.log, torn.logRecordsUsed], ["used", 25]);
+
+    const all = writes.map((_, i) => i);
+    await writeFile(logPath, new Uint8Array(8192));
+    const blank = await salvageAndCheck(path, without(...all));
+    assertEquals([blank.log, blank.logRecordsUsed, blank.complete], ["damaged", 0, false]);
+    await rm(logPath);
+    const missing = await salvageAndCheck(path, without(...all));
+    assertEquals([missing.log, missing.logRecordsUsed, missing.complete], ["missing", 0, false]);
+  });
+});
+
+test("salvage: the newest meta page is lost after a crash", async () => {
+  await withKilled(writeLater, async (path, model) => {
+    const file = await DamagedFile.read(path);
+    file.flip(file.meta.generation % 2 * 4096 + 44);
+    await file.write();
+    const report = await salvageAndCheck(path, model);
+    assertEquals([report.log, report.losses.map(({ kind }) => kind)], ["used", ["meta"]]);
+  });
+});
+
+test("salvage: random damage never ends it, and never makes entries up", async () => {
+  const random = Random.fromEnvironment("salvage of random damage");
+  await withFile(async (path, contents) => {
+    const sound = new Uint8Array(await readFile(path));
+    for (let round = 0; round < 6; round++) {
+      const damaged = sound.slice();
+      for (let i = 1 << random.int(6); i > 0; i--) {
+        const at = random.int(damaged.length);
+        const length = random.chance(0.5) ? 1 : random.int(3 * 4096);
+        damaged.set(random.bytes(length).subarray(0, damaged.length - at), at);
+      }
+      await writeFile(path, damaged);
+      const { report, contents: found } = await salvaged(path);
+      // With old pages in doubt, old values may come back.
+      if (report.losses.some(({ kind }) => kind === "doubtful")) continue;
+      for (const [name, content] of found) {
+        const whole = contents.get(name) ??
+          [...contents.values()].find((one) => [...content.keys()].every((key) => one.has(key)));
+        for (const [key, value] of content) assertEquals(whole?.get(key), value, `${name} ${key}`);
+      }
+      let missing = 0;
+      for (const content of contents.values()) missing += content.size;
+      for (const content of found.values()) missing -= content.size;
+      if (missing > 0) assert(!report.complete, `${missing} entries are missing without a word`);
+    }
+  });
+});
+
+test("salvage: refuses what it must, and leaves nothing behind", async () => {
+  await withFile(async (path) => {
+    const dir = join(path, "..");
+    const names = async () => (await readdir(dir)).sort();
+    const refused = async (code: string, fn: () => Promise<unknown>) => {
+      const before = await names();
+      assertEquals((await assertRejects(fn, ManifoldError)).code, code);
+      assertEquals(await names(), before, code);
+    };
+    const to = join(dir, "to.manifold");
+    await refused("already-exists", () => salvage(path, path));
+    await writeFile(logPathOf(to), "mine");
+    await refused("already-exists", () => salvage(path, to));
+    await rm(logPathOf(to));
+    await refused("not-found", () => salvage(join(dir, "nowhere"), to));
+    await refused("invalid-argument", () => salvage("", to));
+    await refused("invalid-argument", () => salvage(path, to, 1 as never));
+    await refused("aborted", () => salvage(path, to, { signal: AbortSignal.abort() }));
+    const controller = new AbortController();
+    await refused("aborted", () =>
+      salvage(path, to, {
+        onProgress: ({ entries }) => entries > 0 && controller.abort(),
+        signal: controller.signal,
+      }));
+    const other = join(dir, "other");
+    await writeFile(other, new Uint8Array(100_000).fill(7));
+    await refused("not-a-database", () => salvage(other, to));
+    await writeFile(other, "");
+    await refused("not-a-database", () => salvage(other, to));
+    {
+      await using _db = await open(path, SMALL);
+      await refused("locked", () => salvage(path, to));
+    }
+    {
+      // Others may read it meanwhile.
+      await using _db = await open(path, { readOnly: true });
+      const seen: number[] = [];
+      const report = await salvage(path, to, { onProgress: ({ entries }) => seen.push(entries) });
+      assert(report.complete);
+      assertEquals(seen.at(-1), report.entries);
+    }
+    await refused("already-exists", () => salvage(path, to));
+    assertEquals(await names(), ["damaged.manifold", "other", "to.manifold"]);
   });
 });

@@ -25,14 +25,12 @@ export class DamagedPages {
   readonly checksum: Checksum;
   readonly pageSize: number;
   readonly notes: SalvageNotes;
-  readonly #overflow: OverflowSource;
 
   constructor(file: File, checksum: Checksum, pageSize: number, notes: SalvageNotes) {
     this.file = file;
     this.checksum = checksum;
     this.pageSize = pageSize;
     this.notes = notes;
-    this.#overflow = { arena: { pageSize }, file, checksum, familyName: "" };
   }
 
   /** Reads the page referred to, which must be of that level; says why not if it cannot be used. */
@@ -47,11 +45,19 @@ export class DamagedPages {
   }
 
   /** Reads an overflow extent; says why not if it cannot be used. */
-  readValue(words: Uint32Array, index: number, length: number): Uint8Array | string {
+  readValue(
+    words: Uint32Array,
+    index: number,
+    length: number,
+    familyName: string,
+  ): Uint8Array | string {
+    const { file, checksum, pageSize } = this;
+    const source: OverflowSource = { arena: { pageSize }, file, checksum, familyName };
     try {
-      return readOverflow(this.#overflow, words, index, length);
+      return readOverflow(source, words, index, length);
     } catch (error) {
-      if (error instanceof ManifoldError) return error.message;
+      // It is being done what can be done without a backup.
+      if (error instanceof ManifoldError) return error.message.replace("; restore a backup", "");
       throw error;
     }
   }

@@ -25,7 +25,7 @@ export interface FamilyPlan {
 /** The families of a checkpoint that was certainly the last. */
 export function plansOfDirectory(pages: DamagedPages, directory: Directory): FamilyPlan[] {
   return directory.families.map(({ id, name, entry }) => {
-    const isUsed = readImage(pages, entry.image, entry.imageBytes);
+    const isUsed = readImage(pages, entry.image, entry.imageBytes, name);
     if (typeof isUsed !== "string") return { id, name, version: entry.version, entry, isUsed };
     pages.notes.lost({
       kind: "allocator-image",
@@ -70,7 +70,7 @@ function planOfPages(
 ): FamilyPlan {
   for (const { ref, bytes, birth } of index.images(id)) {
     if (entry !== undefined && birth < entry.version) break;
-    const isUsed = readImage(pages, ref, bytes);
+    const isUsed = readImage(pages, ref, bytes, name ?? `family-${id}`);
     if (typeof isUsed === "string") continue;
     const isOfEntry = birth === entry?.version;
     // An image whose checkpoint came to nothing lacks pages that were never written.
@@ -87,8 +87,9 @@ function readImage(
   pages: DamagedPages,
   ref: Uint32Array,
   length: number,
+  family: string,
 ): ((page: number) => boolean) | string {
-  const image = pages.readValue(ref, 0, length);
+  const image = pages.readValue(ref, 0, length, family);
   if (typeof image === "string") return image;
   const allocator = new PageAllocator(pages.pageSize, () => {
     throw new Error("nothing is taken from the allocator of a damaged file");

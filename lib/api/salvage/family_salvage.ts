@@ -138,20 +138,49 @@ async function salvageTable(
     await target.copy(table, walk.found(usedPages(index, plan, planned.id)), pause);
     return walk.report();
   }
-  if (entry === undefined) walk.loseAll(0, "it is not known where the tree begins");
-  const taken = { leaves: 0, entries: 0 };
-  await target.copy(table, walk.guessed(index.pages(plan.id, planned.id), taken), pause);
+  const all = index.pages(plan.id, planned.id);
+  const doubt = (how: string): void =>
+    pages.notes.lost({
+      kind: "doubtful",
+      message: `${pages.file.path}: table "${table.name}" of column family "${family}": ${how}`,
+      family,
+      table: table.name,
+    });
+  if (entry === undefined) {
+    const root = newestRoot(all);
+    if (root === undefined) {
+      walk.loseAll(0, "it is not known where the tree begins");
+    } else {
+      await target.copy(table, walk.found([root]), pause);
+      doubt(
+        `the newest tree that was found, of version ${root.birth}, was taken: there may have been a newer one`,
+      );
+    }
+  }
+  if (walk.lostBranches) {
+    const taken = { leaves: 0, entries: 0 };
+    await target.copy(table, walk.guessed(all, taken), pause);
+    if (taken.leaves > 0) {
+      doubt(
+        `${taken.entries} entries come from ${taken.leaves} leaves that nothing refers to, the newest ` +
+          "first: some may have been changed or deleted since",
+      );
+    }
+  }
   walk.report();
-  if (taken.leaves === 0) return;
-  pages.notes.lost({
-    kind: "doubtful",
-    message:
-      `${pages.file.path}: ${taken.entries} entries of table "${table.name}" in column family ` +
-      `"${family}" come from ${taken.leaves} leaves that nothing refers to, newest first: some may have ` +
-      "been changed or deleted since",
-    family,
-    table: table.name,
-  });
+}
+
+/** The root of the newest tree: each change of a table makes a new one. Undefined if it is missing. */
+function newestRoot(pages: readonly FoundPage[]): FoundPage | undefined {
+  let newest: FoundPage | undefined;
+  let highest = 0;
+  for (const page of pages) {
+    highest = Math.max(highest, page.level);
+    const isNewer = newest === undefined || page.birth > newest.birth ||
+      (page.birth === newest.birth && page.level > newest.level);
+    if (isNewer) newest = page;
+  }
+  return newest?.level === highest ? newest : undefined;
 }
 
 /** The pages of a table that the plan's version uses. */

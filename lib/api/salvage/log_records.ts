@@ -46,7 +46,9 @@ export function findRecords(
     notes.log = "missing";
     // A clean meta page that may not be the newest: perhaps nothing was written after it.
     const unless = certain ? "" : ", unless the database was closed cleanly";
-    if (isNeeded) lost(`${logPath} is missing: commits after the last checkpoint are lost${unless}`);
+    if (isNeeded) {
+      lost(`${logPath} is missing: commits after the last checkpoint are lost${unless}`);
+    }
     return undefined;
   }
   let header: LogHeader | undefined;

@@ -204,7 +204,12 @@ export class TreeWalk {
         yield { key, value: u8.slice(at, at + payloadBytes(u32, cell)) };
         continue;
       }
-      const value = this.#pages.readValue(u32, at >> 2, u32[(at >> 2) + REF_WORDS]);
+      const value = this.#pages.readValue(
+        u32,
+        at >> 2,
+        u32[(at >> 2) + REF_WORDS],
+        this.#place.family,
+      );
       if (typeof value !== "string") {
         yield { key, value };
         continue;
