@@ -26,6 +26,7 @@ import {
   isLeaf,
   pageCount,
   WORD_BIRTH_LOW,
+  WORD_KIND,
   WORD_NUMBER,
   WORD_SLOTS,
   WORD_TABLE,
@@ -202,14 +203,30 @@ test("verify: while attached threads write, evict, make checkpoints and delete f
     await tables.accounts.setMany(
       Array.from({ length: ACCOUNTS }, (_, i): [number, number] => [i, BALANCE]),
     );
+    const big = (await db.columnFamily("big")).table("t", { key: u32, value: bytes });
+    const size = 30_000;
+    const entry = (
+      i: number,
+    ): [number, Uint8Array] => [i, new Uint8Array(i % 300 === 0 ? 6000 : 80)];
+    await big.setMany(Array.from({ length: size }, (_, i) => entry(i)));
     let verified = 0;
-    const commits = await whileWriting(db, random.int(2 ** 31), async (enough) => {
-      while (!enough() || verified < 5) {
-        assertSound(await db.verify(), `the ${verified + 1}th`);
-        verified++;
-      }
-    });
-    assertGreater(commits, 1000);
+    let ended = false;
+    // Long enough to check that checkpoints end meanwhile, and pages would be used anew.
+    const churn = (async () => {
+      while (!ended) await big.setMany(Array.from({ length: 30 }, () => entry(random.int(size))));
+    })();
+    try {
+      const commits = await whileWriting(db, random.int(2 ** 31), async (enough) => {
+        while (!enough() || verified < 5) {
+          assertSound(await db.verify(), `the ${verified + 1}th`);
+          verified++;
+        }
+      });
+      assertGreater(commits, 1000);
+    } finally {
+      ended = true;
+      await churn;
+    }
     assertSound(await db.verify());
     await using attached = await attach(db.share());
     assertSound(await attached.verify(), "in an attached thread");
@@ -533,6 +550,41 @@ test("verify: damage in memory is found in the published version", async () => {
     page = number;
   }
   assertFound(await db.verify(), { kind: "key-order", page, family: "shop" }, 4096);
+});
+
+test("verify: random damage of what is in use is found, and never ends it", async () => {
+  const random = Random.fromEnvironment("verify of random damage");
+  await withFile(async (path) => {
+    const file = await DamagedFile.read(path);
+    const sound = file.bytes.slice();
+    const { bitOf } = file.image("shop");
+    const used = [
+      ...file.table("shop", "stock").map(({ page }) => page),
+      ...file.values("shop", "images").map(({ page }) => page),
+    ];
+    for (const page of used) assert(file.bit(bitOf(page)));
+    await using db = await open(path, { readOnly: true });
+    for (let round = 0; round < 60; round++) {
+      const page = random.pick(used);
+      // Behind a checksum that is right every second time; then it may be a byte that nothing looks at.
+      const at = 8 + random.int(file.pageSize - 8);
+      file.bytes[page * file.pageSize + at] ^= 1 << random.int(8);
+      const isTree = file.page(page).u32[WORD_TABLE] !== 0 && random.chance(0.5);
+      if (isTree) file.seal(page);
+      const { start, length } = random.chance(0.3)
+        ? { start: random.int(sound.length), length: random.int(20_000) }
+        : { start: 0, length: 0 };
+      file.bytes.set(random.bytes(length).subarray(0, sound.length - start), start);
+      await file.write();
+      const report = await db.verify();
+      if (!isTree && length === 0 && file.page(page).u32[WORD_KIND] % 4 !== 3) {
+        assert(report.findings.some((finding) => finding.page === page), `round ${round}`);
+      }
+      file.bytes.set(sound);
+    }
+    await file.write();
+    assertSound(await db.verify());
+  });
 });
 
 test("verify: a thousand findings are kept and all are counted", async () => {

@@ -113,7 +113,11 @@ class Salvage {
     // Not under its name before it is whole.
     const making = `${to}-salvage-${crypto.randomUUID().slice(0, 8)}`;
     try {
-      const db = await open(making, { pageSize: head.pageSize, durability: "eventual" });
+      const db = await open(making, {
+        pageSize: head.pageSize,
+        durability: "eventual",
+        maxWorkers: 1, // one family is copied after the other
+      });
       let there: VerifyReport;
       try {
         await this.#fill(db, head, pages);
