@@ -18,7 +18,7 @@ import {
 } from "../mod.ts";
 import { logPathOf } from "../lib/log/log_file.ts";
 import { assert, assertEquals, assertGreater, assertRejects } from "./support/assert.ts";
-import { DamagedFile } from "./support/damage.ts";
+import { DamagedFile } from "./support/damaged_file.ts";
 import {
   assertUntouched,
   checkDatabase,

@@ -32,7 +32,7 @@ import {
   WORD_TABLE,
 } from "../lib/tree/page.ts";
 import { assert, assertEquals, assertGreater, assertRejects } from "./support/assert.ts";
-import { DamagedFile } from "./support/damage.ts";
+import { DamagedFile } from "./support/damaged_file.ts";
 import { Random } from "./support/random.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";

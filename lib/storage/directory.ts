@@ -70,6 +70,22 @@ export function encodeDirectory(directory: Directory): Uint8Array {
 }
 
 /**
+ * How long the directory is that `bytes` begin with; for one whose meta page is lost.
+ * @throws {ManifoldError} `corrupt` when it is longer than they are.
+ */
+export function directoryLength(bytes: Uint8Array, path: string): number {
+  const input = new FieldReader(bytes, `the directory of ${path}`);
+  input.raw(20); // up to the number of families
+  for (let families = input.u32(); families > 0; families--) {
+    input.raw(64); // up to the bytes of the name
+    input.raw(input.u32());
+    input.align(4);
+  }
+  input.raw(input.u32() * 12);
+  return input.at;
+}
+
+/**
  * @param firstPage The first page that extents can begin at.
  * @throws {ManifoldError} `corrupt` when the blob contradicts itself.
  */

@@ -47,11 +47,6 @@ export class PageAllocator {
     return this.#segments.reduce((sum, segment) => sum + segment.pages, 0);
   }
 
-  /** First page and pages of all segments, ascending. */
-  get segments(): readonly { readonly start: number; readonly pages: number }[] {
-    return this.#segments;
-  }
-
   /** One page. */
   takeOne(): number {
     let segment = this.#current;

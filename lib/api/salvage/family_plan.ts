@@ -6,8 +6,8 @@
 
 import { ManifoldError } from "../../errors.ts";
 import type { FamilyEntry } from "../../memory/family_slots.ts";
+import { AllocatorImage } from "../../storage/allocator_image.ts";
 import type { Directory } from "../../storage/directory.ts";
-import { PageAllocator } from "../../storage/page_allocator.ts";
 import type { DamagedPages } from "./damaged_pages.ts";
 import type { PageIndex } from "./page_index.ts";
 
@@ -89,19 +89,13 @@ function readImage(
   length: number,
   family: string,
 ): ((page: number) => boolean) | string {
-  const image = pages.readValue(ref, 0, length, family);
-  if (typeof image === "string") return image;
-  const allocator = new PageAllocator(pages.pageSize, () => {
-    throw new Error("nothing is taken from the allocator of a damaged file");
-  });
+  const bytes = pages.readValue(ref, 0, length, family);
+  if (typeof bytes === "string") return bytes;
   try {
-    allocator.restore(image, "it");
+    const image = new AllocatorImage(bytes, "it");
+    return (page) => image.isUsed(page);
   } catch (error) {
     if (error instanceof ManifoldError) return error.message;
     throw error;
   }
-  const { segments } = allocator;
-  return (page) =>
-    segments.some(({ start, pages }) => page >= start && page < start + pages) &&
-    allocator.isUsed(page);
 }

@@ -8,7 +8,7 @@
  */
 
 import { ManifoldError } from "../../errors.ts";
-import { decodeDirectory, type Directory } from "../../storage/directory.ts";
+import { decodeDirectory, type Directory, directoryLength } from "../../storage/directory.ts";
 import { firstDataPage } from "../../storage/meta.ts";
 import { VALUE_BYTES_MAX } from "../../storage/overflow.ts";
 import {
@@ -129,8 +129,9 @@ export class PageIndex {
     const bytes = new Uint8Array(Math.min(DIRECTORY_BYTES_MAX, file.size() - page * pageSize));
     const count = readPatiently(pages, page * pageSize, bytes);
     try {
+      const there = bytes.subarray(0, count);
       const directory = decodeDirectory(
-        bytes.subarray(0, count),
+        there.subarray(0, directoryLength(there, file.path)),
         file.path,
         firstDataPage(pageSize),
       );

@@ -12,9 +12,9 @@ import { ManifoldError } from "../../errors.ts";
 import type { Chunk } from "../../memory/arena.ts";
 import type { FamilyEntry, FamilyState } from "../../memory/family_slots.ts";
 import { decodeText } from "../../memory/utf8.ts";
+import { AllocatorImage } from "../../storage/allocator_image.ts";
 import type { Extent } from "../../storage/extents.ts";
 import { overflowPages } from "../../storage/overflow.ts";
-import { PageAllocator } from "../../storage/page_allocator.ts";
 import { type Below, type CheckedPages, TreeChecker } from "../../tree/check.ts";
 import {
   cellAt,
@@ -79,18 +79,18 @@ export class FamilyCheck implements CheckedPages {
   /** Checks the checkpoint's version and the image of its allocator. Returns pages in use, if known. */
   *checkpoint(entry: FamilyEntry, extents: readonly Extent[]): Generator<void, number | undefined> {
     this.#use(IN_CHECKPOINT, extents);
-    const allocator = yield* this.#image(entry, extents);
+    const image = yield* this.#image(entry, extents);
     yield* this.#version(entry);
-    if (allocator === undefined) return undefined;
-    if (allocator.used !== entry.pages) {
+    if (image === undefined) return undefined;
+    if (image.used !== entry.pages) {
       this.#say(
         "allocator-image",
-        `the directory counts ${entry.pages} pages in use, the allocator image ${allocator.used}`,
+        `the directory counts ${entry.pages} pages in use, the allocator image ${image.used}`,
       );
     }
     this.#owner = { family: this.#family.name, familyId: this.#family.id, tableId: 0 };
-    yield* this.#compare(allocator);
-    return allocator.used;
+    yield* this.#compare(image);
+    return image.used;
   }
 
   /** Checks the published version, but for what it shares with the checkpoint's. */
@@ -276,7 +276,7 @@ export class FamilyCheck implements CheckedPages {
   *#image(
     entry: FamilyEntry,
     extents: readonly Extent[],
-  ): Generator<void, PageAllocator | undefined> {
+  ): Generator<void, AllocatorImage | undefined> {
     const { copies } = this.#parts;
     const { image, imageBytes } = entry;
     const page = image[0];
@@ -297,11 +297,9 @@ export class FamilyCheck implements CheckedPages {
       done += piece.length;
     });
     if (!readable) return undefined;
-    const allocator = new PageAllocator(this.pageSize, () => {
-      throw new Error("nothing is taken from an allocator that is being checked");
-    });
+    let decoded: AllocatorImage;
     try {
-      allocator.restore(bytes, "the allocator image");
+      decoded = new AllocatorImage(bytes, "the allocator image");
     } catch (error) {
       if (!(error instanceof ManifoldError)) throw error;
       return wrong(error.message);
@@ -310,29 +308,28 @@ export class FamilyCheck implements CheckedPages {
       extents.filter(({ free, owner }) => !free && owner === this.#family.id)
         .map(({ start, pages }) => [start, pages]),
     );
-    for (const segment of allocator.segments) {
+    for (const segment of decoded.segments) {
       if (sizes.get(segment.start) !== segment.pages) {
         return wrong(
           `it has a segment of ${segment.pages} pages at page ${segment.start}, the directory has ` +
             `${sizes.get(segment.start) ?? "none"} there`,
         );
       }
-      sizes.delete(segment.start); // so that a second one at the same place is found out
     }
-    return allocator;
+    return decoded;
   }
 
   /** Compares the pages in use with those that were met. */
-  *#compare(allocator: PageAllocator): Generator<void> {
+  *#compare(image: AllocatorImage): Generator<void> {
     const { marks } = this.#parts;
-    for (const { start, pages } of allocator.segments) {
+    for (const { start, pages } of image.segments) {
       yield;
       for (let page = start; page < start + pages;) {
-        const used = allocator.isUsed(page);
+        const used = image.isUsed(page);
         const first = page;
         const met = marks.has(page, IN_CHECKPOINT);
         while (
-          page < start + pages && allocator.isUsed(page) === used &&
+          page < start + pages && image.isUsed(page) === used &&
           marks.has(page, IN_CHECKPOINT) === met
         ) page++;
         if (used !== met) this.#reportRun(used, first, page - first);
