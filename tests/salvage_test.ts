@@ -3,7 +3,7 @@
  * names what is not, and the damaged files stay as they are.
  */
 
-import { readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { copyFile, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   bytes,
@@ -480,6 +480,28 @@ test("salvage: the newest meta page is lost after a crash", async () => {
     await file.write();
     const report = await salvageAndCheck(path, model);
     assertEquals([report.log, report.losses.map(({ kind }) => kind)], ["used", ["meta"]]);
+  });
+});
+
+test("salvage: a checkpoint that came to nothing is not taken for the last one", async () => {
+  await withKilled(writeLater, async (path, model) => {
+    const recovered = `${path}-recovered`;
+    await copyFile(path, recovered);
+    await copyFile(logPathOf(path), logPathOf(recovered));
+    await (await open(recovered)).close();
+    const later = await DamagedFile.read(recovered);
+    const file = await DamagedFile.read(path);
+    // Its image was written, and no page of what the image speaks of.
+    const { page, length } = later.image("a");
+    const end = (page + 1) * file.pageSize;
+    assert(length < 4000 && later.family("a").entry.version > file.family("a").entry.version);
+    const bytes = new Uint8Array(Math.max(file.bytes.length, end));
+    bytes.set(file.bytes);
+    bytes.set(later.page(page).u8, page * file.pageSize);
+    bytes[file.meta.generation % 2 * 4096 + 44] ^= 1;
+    await writeFile(path, bytes);
+    const report = await salvageAndCheck(path, model);
+    assertEquals([report.log, report.complete], ["used", true]);
   });
 });
 

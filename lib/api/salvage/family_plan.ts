@@ -25,11 +25,14 @@ export interface FamilyPlan {
 /** The families of a checkpoint that was certainly the last. */
 export function plansOfDirectory(pages: DamagedPages, directory: Directory): FamilyPlan[] {
   return directory.families.map(({ id, name, entry }) => {
-    const isUsed = readImage(pages, entry.image, entry.imageBytes, name);
-    if (typeof isUsed !== "string") return { id, name, version: entry.version, entry, isUsed };
+    const image = readImage(pages, entry.image, entry.imageBytes, name);
+    if (typeof image !== "string") {
+      const isUsed = (page: number) => image.isUsed(page);
+      return { id, name, version: entry.version, entry, isUsed };
+    }
     pages.notes.lost({
       kind: "allocator-image",
-      message: `the allocator image of column family "${name}": ${isUsed}`,
+      message: `the allocator image of column family "${name}": ${image}`,
       family: name,
       page: entry.image[0],
       position: entry.image[0] * pages.pageSize,
@@ -61,6 +64,9 @@ export function plansOfPages(
   return plans;
 }
 
+/** Images that are compared: the newest ones. */
+const IMAGES_MAX = 4;
+
 function planOfPages(
   pages: DamagedPages,
   id: number,
@@ -68,32 +74,44 @@ function planOfPages(
   entry: FamilyEntry | undefined,
   index: PageIndex,
 ): FamilyPlan {
-  for (const { ref, bytes, birth } of index.images(id)) {
-    if (entry !== undefined && birth < entry.version) break;
-    const isUsed = readImage(pages, ref, bytes, name ?? `family-${id}`);
-    if (typeof isUsed === "string") continue;
-    const isOfEntry = birth === entry?.version;
-    // An image whose checkpoint came to nothing lacks pages that were never written.
-    const usable = isOfEntry ||
-      index.pages(id, 0).some((page) => page.birth <= birth && isUsed(page.ref[0]));
-    if (!usable) continue;
-    return { id, name, version: birth, entry: isOfEntry ? entry : undefined, isUsed };
+  // An image whose checkpoint came to nothing lacks pages that were never written: the newest of
+  // those of which the least is missing.
+  let best: { image: AllocatorImage; version: number; missing: number } | undefined;
+  let compared = 0;
+  for (const { ref, bytes, birth: version } of index.images(id)) {
+    if (entry !== undefined && version < entry.version) break;
+    if (compared === IMAGES_MAX && version !== entry?.version) continue;
+    const image = readImage(pages, ref, bytes, name ?? `family-${id}`);
+    if (typeof image === "string") continue;
+    compared++;
+    const missing = index.missing(id, image, version);
+    if (best === undefined || missing < best.missing) best = { image, version, missing };
   }
-  return { id, name, version: entry?.version ?? -1, entry, isUsed: undefined };
+  if (best === undefined) {
+    return { id, name, version: entry?.version ?? -1, entry, isUsed: undefined };
+  }
+  const { image, version } = best;
+  const isOfEntry = version === entry?.version;
+  return {
+    id,
+    name,
+    version,
+    entry: isOfEntry ? entry : undefined,
+    isUsed: (page) => image.isUsed(page),
+  };
 }
 
-/** What an allocator image says; or why it cannot be used. */
+/** An allocator image; or why it cannot be used. */
 function readImage(
   pages: DamagedPages,
   ref: Uint32Array,
   length: number,
   family: string,
-): ((page: number) => boolean) | string {
+): AllocatorImage | string {
   const bytes = pages.readValue(ref, 0, length, family);
   if (typeof bytes === "string") return bytes;
   try {
-    const image = new AllocatorImage(bytes, "it");
-    return (page) => image.isUsed(page);
+    return new AllocatorImage(bytes, "it");
   } catch (error) {
     if (error instanceof ManifoldError) return error.message;
     throw error;

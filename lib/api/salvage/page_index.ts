@@ -8,9 +8,10 @@
  */
 
 import { ManifoldError } from "../../errors.ts";
+import type { AllocatorImage } from "../../storage/allocator_image.ts";
 import { decodeDirectory, type Directory, directoryLength } from "../../storage/directory.ts";
 import { firstDataPage } from "../../storage/meta.ts";
-import { VALUE_BYTES_MAX } from "../../storage/overflow.ts";
+import { overflowPages, VALUE_BYTES_MAX } from "../../storage/overflow.ts";
 import {
   HEADER_BYTES,
   PAGE_BRANCH,
@@ -35,6 +36,13 @@ export interface FoundPage {
   readonly birth: number;
 }
 
+/** An overflow extent, by its header. */
+interface FoundRun {
+  readonly page: number;
+  readonly pages: number;
+  readonly birth: number;
+}
+
 /** An allocator image that was found; it is not read yet. */
 export interface FoundImage {
   readonly ref: Uint32Array;
@@ -53,6 +61,7 @@ export class PageIndex {
   /** By family, by table. */
   readonly #pages = new Map<number, Map<number, FoundPage[]>>();
   readonly #images = new Map<number, FoundImage[]>();
+  readonly #runs = new Map<number, FoundRun[]>();
   /** The newest directory that can be decoded. */
   directory: Directory | undefined;
 
@@ -93,6 +102,25 @@ export class PageIndex {
     return this.#images.get(family) ?? [];
   }
 
+  /** How many pages that an image says are in use in a version cannot be found, or are of a later one. */
+  missing(family: number, image: AllocatorImage, version: number): number {
+    const there = new Set<number>();
+    for (const found of this.#pages.get(family)?.values() ?? []) {
+      for (const { ref, birth } of found) if (birth <= version) there.add(ref[0]);
+    }
+    for (const { page, pages, birth } of this.#runs.get(family) ?? []) {
+      if (birth > version || !image.isUsed(page)) continue;
+      for (let i = 0; i < pages; i++) there.add(page + i);
+    }
+    let missing = 0;
+    for (const { start, pages } of image.segments) {
+      for (let page = start; page < start + pages; page++) {
+        if (image.isUsed(page) && !there.has(page)) missing++;
+      }
+    }
+    return missing;
+  }
+
   #look(pages: DamagedPages, bytes: Uint8Array, page: number): void {
     const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2);
     if (words[0] === DIRECTORY_MAGIC) this.#lookAtDirectory(pages, page);
@@ -110,7 +138,11 @@ export class PageIndex {
     if (kind === PAGE_OVERFLOW) {
       const length = words[WORD_USED];
       const end = page * pages.pageSize + HEADER_BYTES + length;
-      if (table !== 0 || length > VALUE_BYTES_MAX || end > pages.file.size()) return;
+      if (length > VALUE_BYTES_MAX || end > pages.file.size()) return;
+      const runs = this.#runs.get(family) ?? [];
+      runs.push({ page, pages: overflowPages(length, pages.pageSize), birth });
+      this.#runs.set(family, runs);
+      if (table !== 0) return;
       const images = this.#images.get(family) ?? [];
       images.push({ ref, bytes: length, birth });
       this.#images.set(family, images.sort((a, b) => b.birth - a.birth));
