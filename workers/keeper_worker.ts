@@ -152,6 +152,9 @@ export class KeeperLoop {
   }
 
   #begin(): void {
+    // A process that was killed may have left a clean meta page in the system's cache alone. The log's
+    // new header is the end of what the page before it needs.
+    if (!this.#data.recover) this.#keeper.rewriteMeta();
     this.#keeper.beginLife(this.#openLog(), this.#data.logBytes, () => {
       runtime.syncDirectory(directoryOf(this.#logPath));
     });
