@@ -183,7 +183,8 @@ class Build {
 
   /** Whether the language, or a built-in function, calls it. */
   mustBePlain(body: Body): boolean {
-    if (ts.isSetAccessor(body) || body.asteriskToken !== undefined) return true;
+    if (ts.isSetAccessor(body)) return true;
+    if (body.asteriskToken !== undefined) return !isSteps(body);
     if (ts.isConstructorDeclaration(body)) {
       const { heritageClauses } = body.parent as ts.ClassDeclaration;
       return heritageClauses?.some((one) => one.token === ts.SyntaxKind.ExtendsKeyword) ?? false;
@@ -256,6 +257,7 @@ class Build {
       return outside && !ts.isNewExpression(node) ? "unknown" : "plain";
     }
     if (isBody(declaration)) {
+      if (declaration.asteriskToken !== undefined) return "plain";
       if (declaration.body === undefined) return this.#implementation(declaration) ?? "unknown";
       return declaration;
     }
@@ -271,6 +273,11 @@ class Build {
 
 function isBody(node: ts.Node): node is Body {
   return ts.isFunctionLike(node) && "body" in node && !ts.isIndexSignatureDeclaration(node);
+}
+
+/** Whether a generator of the source only marks steps of a long work, so that its steps may be pauses, too. */
+function isSteps(body: Body): boolean {
+  return body.type?.getText().startsWith("Generator<void") ?? false;
 }
 
 function isAsync(node: ts.Node): boolean {
@@ -390,6 +397,7 @@ class Rendering {
 
   #function(node: Body): string {
     const pauses = this.#build.mayPause(node) && !this.#build.mustBePlain(node);
+    if (pauses && node.asteriskToken !== undefined) return this.#steps(node);
     if (pauses && ts.isGetAccessor(node)) {
       const plain = this.#within(false, () => this.#children(node));
       const body = this.#within(true, () => this.#children(node.body!).slice(1, -1));
@@ -397,6 +405,13 @@ class Rendering {
       return `${plain}${comma} * ${getterName(node.name)}(): any { let $t: any; ${body} }`;
     }
     return this.#within(pauses, () => pauses ? this.#generator(node) : this.#children(node));
+  }
+
+  #steps(node: Body): string {
+    const body = node.body!;
+    const head = this.#text.slice(node.getStart(this.#file), body.getStart(this.#file));
+    const statements = this.#within(true, () => this.#children(body).slice(1, -1));
+    return `${head}{ let $t: any; ${statements} }`;
   }
 
   #generator(node: Body): string {

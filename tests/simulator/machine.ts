@@ -12,7 +12,7 @@ import { Checksum } from "../../lib/storage/checksum.ts";
 import { carveBytesMin, decodeUtf8 } from "../../lib/runtime/fast_bytes.ts";
 import { type Modules, resolveImport } from "./build.ts";
 import { Disk, type Inode } from "./disk.ts";
-import { type Chooser, Kernel, type Running, type Thread } from "./kernel.ts";
+import { call, type Chooser, Kernel, type Running, type Thread } from "./kernel.ts";
 import { SimulatedPromise } from "./promises.ts";
 
 type Exports = Record<string, unknown>;
@@ -156,6 +156,8 @@ class Instance {
         return workersOf(machine, () => this.data);
       case "lib/runtime/keep_alive.ts":
         return { keepAlive: () => () => {} };
+      case "lib/runtime/pause.ts":
+        return pausesOf(machine);
       case "lib/runtime/async_context.ts":
         return { asyncContext: () => new Context(machine.kernel) };
       case "lib/runtime/paths.ts":
@@ -212,6 +214,28 @@ function globalsOf(machine: Machine): Record<string, unknown> {
         },
       },
     }),
+  };
+}
+
+/** Long work need not let others run: the scheduler does. */
+function pausesOf(machine: Machine): Exports {
+  return {
+    goRound: () => SimulatedPromise.resolve(),
+    after(ms: number) {
+      const promise = new SimulatedPromise<unknown>();
+      machine.kernel.setTimeout(() => promise.resolve(undefined), ms);
+      return promise;
+    },
+    Stretches: class {
+      pause(): undefined {}
+    },
+    inStretches(steps: Running, between: () => void) {
+      return machine.kernel.async((function* (): Running {
+        yield* call(between);
+        yield* steps;
+        return undefined;
+      })());
+    },
   };
 }
 

@@ -48,7 +48,8 @@ export interface VerifyFinding {
   /**
    * What is wrong:
    *
-   * - `meta`: a meta page;
+   * - `meta`: one of the two meta pages: a power cut can tear the one that is being written, and nothing is
+   *   lost by that; the next write of the database makes it anew;
    * - `directory`: the directory;
    * - `truncated`: the file is shorter than the directory says;
    * - `extent`: a page, or a segment, that is not in its family's part of the file;
