@@ -11,7 +11,15 @@
 import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { type Database, ManifoldError, open, type OpenOptions, text } from "../mod.ts";
+import { Worker } from "node:worker_threads";
+import {
+  type Database,
+  ManifoldError,
+  open,
+  type OpenOptions,
+  type SpawnWorker,
+  text,
+} from "../mod.ts";
 import { assert, assertEquals } from "./support/assert.ts";
 import { FaultWorkload } from "./support/fault_workload.ts";
 import { type Call, type FaultKind, FAULTS, FaultyRuntime } from "./support/faulty_runtime.ts";
@@ -42,14 +50,14 @@ interface Fault {
   readonly kind: FaultKind;
 }
 
-function optionsFor(workers: OneThread): OpenOptions {
+function optionsFor(spawnWorker: SpawnWorker): OpenOptions {
   return {
     pageSize: 4096,
     cacheBytes: 2 ** 20,
     logBytes: 2 ** 18,
     checkpoint: { bytes: 2 ** 18, intervalMs: 2 ** 30 },
     maxWorkers: 2,
-    spawnWorker: workers.spawn,
+    spawnWorker,
   };
 }
 
@@ -101,7 +109,7 @@ async function runWith(
   before: FaultWorkload | undefined,
 ): Promise<Outcome> {
   using workers = new OneThread();
-  const options = optionsFor(workers);
+  const options = optionsFor(workers.spawn);
   const again = fault.kind !== "disk full";
   const workload = before === undefined
     ? new FaultWorkload(again)
@@ -205,7 +213,7 @@ async function dryRun(
   const workload = before === undefined
     ? new FaultWorkload(false)
     : FaultWorkload.after(before, false);
-  const db = await open(path, optionsFor(workers));
+  const db = await open(path, optionsFor(workers.spawn));
   if (before !== undefined) await workload.check(db, "first");
   if (before === undefined) await workload.run(db);
   else await workload.runAfterRecovery(db);
@@ -247,3 +255,47 @@ test(
       });
     }),
 );
+
+/** Some faults in threads of their own, where more may go on at once than in one. */
+const IN_THREADS: readonly { role: string; at: number; kind: FaultKind }[] = [
+  { role: "keeper", at: 3, kind: "enospc" }, // the log's beginning
+  { role: "keeper", at: 12, kind: "torn eio" },
+  { role: "keeper", at: 30, kind: "disk full" },
+  { role: "writer", at: 5, kind: "eio" },
+  { role: "writer", at: 20, kind: "disk full" },
+  { role: "writer", at: 25, kind: "torn enospc" },
+];
+
+for (const fault of IN_THREADS) {
+  test(`faults: ${fault.kind} at call ${fault.at} of a ${fault.role} in a thread of its own`, () =>
+    withTempDir(async (dir) => {
+      const path = join(dir, "f.manifold");
+      const met = new Int32Array(new SharedArrayBuffer(4));
+      const url = new URL("./support/workers/faulty_worker.ts", import.meta.url);
+      const spawnWorker: SpawnWorker = (_url, data) => {
+        const workerData = { ...data as object, fault, met };
+        const worker = new Worker(url, { workerData });
+        return {
+          onError: (callback) => void worker.on("error", callback),
+          onExit: (callback) => void worker.on("exit", callback),
+          unref: () => worker.unref(),
+          terminate: async () => void await worker.terminate(),
+        };
+      };
+      // Each of two writers meets it, so that what is refused may be refused once more.
+      const workload = new FaultWorkload(false);
+      const options = optionsFor(spawnWorker);
+      const db = await open(path, options);
+      await workload.run(db);
+      await workload.check(db, "in the open database");
+      await workload.attempt("close", () => db.close());
+      for (const { what, code } of workload.rejections) {
+        const isKnown = CODES[fault.kind].includes(code) || code === "failed";
+        assert(isKnown, `${what} was refused as ${code}`);
+        if (CODES[fault.kind].includes("disk-full")) assertEquals(code, "disk-full", what);
+      }
+      await using again = await open(path, { ...options, spawnWorker: undefined });
+      await workload.check(again, "after closing");
+      assertEquals(Atomics.load(met, 0), 1, "the call was made");
+    }));
+}

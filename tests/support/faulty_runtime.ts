@@ -1,6 +1,6 @@
 /**
- * The runtime's files with faults: every call is counted, and one of them, by its number, fails as it
- * is told to. In the thread where it is installed, until it is disposed of. Nothing is synced, which takes
+ * The runtime's files with faults: every call is counted, and one of them, by its number, fails as it is
+ * told to. In the thread where it is installed, until it is disposed of. Nothing is synced, which takes
  * long: what a loss of power leaves is not looked at here.
  *
  * @module
@@ -73,7 +73,7 @@ export class FaultyRuntime implements Disposable {
   readonly #original: Runtime = { ...runtime };
   #full = false;
 
-  /** `at`: the number of the call, from 0, that fails; -1 for none. */
+  /** `at`: the number of the call, from 0, that fails, or the first after it that can; -1 for none. */
   constructor(at = -1, kind?: FaultKind) {
     this.#at = at;
     this.#kind = kind;
@@ -101,15 +101,18 @@ export class FaultyRuntime implements Disposable {
   /** Counts a call; the fault that it has. */
   #count(call: Call, path: string): FaultKind | undefined {
     const number = this.calls.push(call) - 1;
-    if (number !== this.#at) {
+    const kind = this.#kind;
+    const isIt = this.#at >= 0 && number >= this.#at && this.hit === undefined &&
+      kind !== undefined && FAULTS[call].includes(kind);
+    if (!isIt) {
       if (this.hit !== undefined && ["write", "sync", "truncate", "rename"].includes(call)) {
         this.changesSince++;
       }
       return undefined;
     }
     this.hit = { call, path };
-    if (this.#kind === "disk full") this.#full = true;
-    return this.#kind;
+    if (kind === "disk full") this.#full = true;
+    return kind;
   }
 
   #wrap(file: File): File {
