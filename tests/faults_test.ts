@@ -31,7 +31,7 @@ import { test } from "./support/test.ts";
 
 const ALL = process.env.MANIFOLD_FAULTS === "all";
 /** Of all faults, every so manieth is tried. */
-const STEP = ALL ? 1 : 11;
+const STEP = ALL ? 1 : 17;
 
 /** The codes that a call may be refused with. */
 const CODES: Record<FaultKind, readonly string[]> = {

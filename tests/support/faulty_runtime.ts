@@ -77,7 +77,7 @@ export class FaultyRuntime implements Disposable {
   constructor(at = -1, kind?: FaultKind) {
     this.#at = at;
     this.#kind = kind;
-    const { openFile, remove, rename, syncDirectory } = this.#original;
+    const { openFile, remove, rename } = this.#original;
     const simple = (call: Call, path: string, work: () => void): void => {
       if (this.#count(call, path) !== undefined) throw inputOutputError(call, path);
       work();
