@@ -82,13 +82,13 @@ export class FamilyCheck implements CheckedPages {
     const image = yield* this.#image(entry, extents);
     yield* this.#version(entry);
     if (image === undefined) return undefined;
+    this.#owner = { family: this.#family.name, familyId: this.#family.id, tableId: 0 };
     if (image.used !== entry.pages) {
       this.#say(
         "allocator-image",
         `the directory counts ${entry.pages} pages in use, the allocator image ${image.used}`,
       );
     }
-    this.#owner = { family: this.#family.name, familyId: this.#family.id, tableId: 0 };
     yield* this.#compare(image);
     return image.used;
   }
