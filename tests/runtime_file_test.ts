@@ -47,6 +47,16 @@ test("file: reads and writes at positions, on plain and on shared memory", async
       assertEquals([...target.subarray(0, 12)], [...new Array(10).fill(0), 1, 2]);
       assertEquals([target[109], target[110]], [100, 0]);
     }
+    const whole = new Uint8Array(100).map((_, i) => i + 1);
+    file.write(5200, whole, 20, 30);
+    const part = new Uint8Array(100);
+    assertEquals(file.read(5200, part, 60), 30);
+    assertEquals(file.read(5201, part, 5, 4), 4);
+    const here = new Uint8Array(100);
+    here.set(whole.subarray(20, 50), 60);
+    here.set(whole.subarray(21, 25), 5);
+    assertEquals(part, here);
+    assertEquals(file.size(), 5230);
     assertEquals(file.read(6000, new Uint8Array(10)), 0);
     assertEquals(file.read(0, new Uint8Array(0)), 0);
     file.write(0, new Uint8Array(0));

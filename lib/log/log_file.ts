@@ -95,8 +95,8 @@ export function writeAtPosition(
 ): void {
   const at = position % capacity;
   const first = Math.min(bytes.length, capacity - at);
-  file.write(LOG_HEADER_BYTES + at, bytes.subarray(0, first));
-  if (first < bytes.length) file.write(LOG_HEADER_BYTES, bytes.subarray(first));
+  file.write(LOG_HEADER_BYTES + at, bytes, 0, first);
+  if (first < bytes.length) file.write(LOG_HEADER_BYTES, bytes, first);
 }
 
 const WINDOW_BYTES = 1024 * 1024;
@@ -153,7 +153,7 @@ export class LogReader {
   /** Where the ring's file was never written, zeros are read; but not in the middle of it. */
   #readInto(at: number, from: number, to: number): void {
     const offset = LOG_HEADER_BYTES + at;
-    const end = from + this.#file.read(offset, this.#window.subarray(from, to));
+    const end = from + this.#file.read(offset, this.#window, from, to - from);
     if (end === to) return;
     if (offset + end - from < this.#file.size()) {
       throw new ManifoldError(

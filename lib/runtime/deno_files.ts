@@ -8,6 +8,11 @@ import type { File } from "../storage/file.ts";
 import { isClosed, isSymlink, notAFile, osError, wroteNothing } from "./os_error.ts";
 import type { OpenOptions, PathKind, Runtime } from "./types.ts";
 
+/** The bytes from `from` to `to`; the memory itself if that is all of it. */
+function part(memory: Uint8Array, from: number, to: number): Uint8Array {
+  return from === 0 && to === memory.length ? memory : memory.subarray(from, to);
+}
+
 class DenoFile implements File {
   readonly path: string;
   #file: Deno.FsFile | undefined;
@@ -22,34 +27,34 @@ class DenoFile implements File {
     return this.#file;
   }
 
-  read(offset: number, target: Uint8Array): number {
+  read(offset: number, memory: Uint8Array, from = 0, length = memory.length - from): number {
     const file = this.#open();
     let done = 0;
     try {
-      if (target.length > 0) file.seekSync(offset, Deno.SeekMode.Start);
-      while (done < target.length) {
-        const count = file.readSync(done === 0 ? target : target.subarray(done));
+      if (length > 0) file.seekSync(offset, Deno.SeekMode.Start);
+      while (done < length) {
+        const count = file.readSync(part(memory, from + done, from + length));
         if (count === null || count === 0) break;
         done += count;
       }
     } catch (error) {
-      throw osError(error, `cannot read ${target.length} bytes at ${offset} of`, this.path);
+      throw osError(error, `cannot read ${length} bytes at ${offset} of`, this.path);
     }
     return done;
   }
 
-  write(offset: number, source: Uint8Array): void {
+  write(offset: number, memory: Uint8Array, from = 0, length = memory.length - from): void {
     const file = this.#open();
     let done = 0;
     try {
-      if (source.length > 0) file.seekSync(offset, Deno.SeekMode.Start);
-      while (done < source.length) {
-        const count = file.writeSync(done === 0 ? source : source.subarray(done));
+      if (length > 0) file.seekSync(offset, Deno.SeekMode.Start);
+      while (done < length) {
+        const count = file.writeSync(part(memory, from + done, from + length));
         if (count === 0) throw wroteNothing(this.path, offset + done);
         done += count;
       }
     } catch (error) {
-      throw osError(error, `cannot write ${source.length} bytes at ${offset} of`, this.path);
+      throw osError(error, `cannot write ${length} bytes at ${offset} of`, this.path);
     }
   }
 

@@ -26,32 +26,32 @@ class NodeFile implements File {
     return this.#fd;
   }
 
-  read(offset: number, target: Uint8Array): number {
+  read(offset: number, memory: Uint8Array, from = 0, length = memory.length - from): number {
     const fd = this.#open();
     let done = 0;
     try {
-      while (done < target.length) {
-        const count = fs.readSync(fd, target, done, target.length - done, offset + done);
+      while (done < length) {
+        const count = fs.readSync(fd, memory, from + done, length - done, offset + done);
         if (count === 0) break;
         done += count;
       }
     } catch (error) {
-      throw osError(error, `cannot read ${target.length} bytes at ${offset} of`, this.path);
+      throw osError(error, `cannot read ${length} bytes at ${offset} of`, this.path);
     }
     return done;
   }
 
-  write(offset: number, source: Uint8Array): void {
+  write(offset: number, memory: Uint8Array, from = 0, length = memory.length - from): void {
     const fd = this.#open();
     let done = 0;
     try {
-      while (done < source.length) {
-        const count = fs.writeSync(fd, source, done, source.length - done, offset + done);
+      while (done < length) {
+        const count = fs.writeSync(fd, memory, from + done, length - done, offset + done);
         if (count === 0) throw wroteNothing(this.path, offset + done);
         done += count;
       }
     } catch (error) {
-      throw osError(error, `cannot write ${source.length} bytes at ${offset} of`, this.path);
+      throw osError(error, `cannot write ${length} bytes at ${offset} of`, this.path);
     }
   }
 

@@ -2,7 +2,8 @@
  * What storage and log need of a file, so that a simulator can stand in for the disk.
  *
  * Every method is synchronous and throws a {@linkcode ManifoldError} that names the path. Offsets
- * and lengths are in bytes; views may lie on a `SharedArrayBuffer`.
+ * and lengths are in bytes; memory may lie on a `SharedArrayBuffer`. Where only a part of it is meant, that is
+ * said by numbers: a view made for each page would be garbage of which a collector sees too little.
  *
  * @module
  */
@@ -11,10 +12,13 @@
 export interface File {
   /** The path it was opened with. */
   readonly path: string;
-  /** Reads at `offset` until `target` is full or the file ends; returns the bytes read. */
-  read(offset: number, target: Uint8Array): number;
-  /** Writes all of `source` at `offset`; short writes are continued. */
-  write(offset: number, source: Uint8Array): void;
+  /**
+   * Reads at `offset` until the target is full or the file ends; returns the bytes read. The target is
+   * `length` bytes of `memory` from `from` on, or all of it.
+   */
+  read(offset: number, memory: Uint8Array, from?: number, length?: number): number;
+  /** Writes at `offset` all of `memory`, or `length` bytes of it from `from` on; short writes are continued. */
+  write(offset: number, memory: Uint8Array, from?: number, length?: number): void;
   /** Makes data and length durable (`fdatasync`). */
   sync(): void;
   /** The length now. */

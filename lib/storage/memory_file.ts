@@ -35,16 +35,16 @@ export class MemoryFile implements File {
     this.#pieces = pieces.map((piece) => new Uint8Array(piece));
   }
 
-  read(offset: number, target: Uint8Array): number {
-    this.#each(offset, target.length, (piece, at, from, to) => {
-      target.set(piece.subarray(at, at + to - from), from);
+  read(offset: number, memory: Uint8Array, start = 0, length = memory.length - start): number {
+    this.#each(offset, length, (piece, at, from, to) => {
+      memory.set(piece.subarray(at, at + to - from), start + from);
     });
-    return target.length;
+    return length;
   }
 
-  write(offset: number, source: Uint8Array): void {
-    this.#each(offset, source.length, (piece, at, from, to) => {
-      piece.set(source.subarray(from, to), at);
+  write(offset: number, memory: Uint8Array, start = 0, length = memory.length - start): void {
+    this.#each(offset, length, (piece, at, from, to) => {
+      piece.set(memory.subarray(start + from, start + to), at);
     });
   }
 

@@ -447,12 +447,23 @@ class SimulatedFile {
     return undefined;
   }
 
-  *read(offset: number, target: Uint8Array): Running {
+  *read(
+    offset: number,
+    memory: Uint8Array,
+    from = 0,
+    length = memory.length - from,
+  ): Running {
     yield* this.#io("read");
-    return this.#inode.read(offset, target);
+    return this.#inode.read(offset, memory.subarray(from, from + length));
   }
 
-  *write(offset: number, source: Uint8Array): Running {
+  *write(
+    offset: number,
+    memory: Uint8Array,
+    from = 0,
+    length = memory.length - from,
+  ): Running {
+    const source = memory.subarray(from, from + length);
     const kind = this.#kind === "data" && offset < META_PAGES_BYTES ? "meta" : this.#kind;
     yield* this.#io("write", kind);
     if (this.#machine.hooks.fails(`write ${kind}`)) {

@@ -49,15 +49,15 @@ export class MemoryFile implements File {
   bytes: Uint8Array = new Uint8Array(1 << 20);
   #size = 0;
 
-  read(offset: number, target: Uint8Array): number {
-    const count = Math.max(0, Math.min(target.length, this.#size - offset));
-    target.set(this.bytes.subarray(offset, offset + count));
+  read(offset: number, memory: Uint8Array, from = 0, length = memory.length - from): number {
+    const count = Math.max(0, Math.min(length, this.#size - offset));
+    memory.set(this.bytes.subarray(offset, offset + count), from);
     return count;
   }
 
-  write(offset: number, source: Uint8Array): void {
-    this.#reach(offset + source.length);
-    this.bytes.set(source, offset);
+  write(offset: number, memory: Uint8Array, from = 0, length = memory.length - from): void {
+    this.#reach(offset + length);
+    this.bytes.set(memory.subarray(from, from + length), offset);
   }
 
   #reach(size: number): void {
