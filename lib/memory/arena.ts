@@ -8,16 +8,13 @@
  * @module
  */
 
-import { type CopyKernel, copyKernel } from "./copy_kernel.ts";
+import { type Kernel, kernelOn, WASM_PAGE_BYTES } from "./kernel.ts";
 
 /** One chunk of the arena, seen as bytes and as 32-bit little-endian words. */
 export interface Chunk {
   readonly u8: Uint8Array;
   readonly u32: Uint32Array;
 }
-
-/** Bytes in which WebAssembly counts its memory. */
-const WASM_PAGE_BYTES = 65536;
 
 /** The most bytes in one chunk. */
 export const CHUNK_BYTES_MAX = 2 ** 30;
@@ -33,13 +30,13 @@ export class Arena {
   readonly frameMask: number;
   readonly frameCount: number;
   readonly chunks: Chunk[];
-  readonly #kernels: CopyKernel[];
+  readonly #kernels: Kernel[];
 
   constructor(pageSize: number, memories: readonly WebAssembly.Memory[]) {
     const buffers = memories.map((memory) => memory.buffer);
     this.pageSize = pageSize;
     this.pageShift = 31 - Math.clz32(pageSize);
-    this.#kernels = memories.map(copyKernel);
+    this.#kernels = memories.map(kernelOn);
     this.chunks = buffers.map((buffer) => ({
       u8: new Uint8Array(buffer),
       u32: new Uint32Array(buffer),
@@ -71,11 +68,16 @@ export class Arena {
     const fromBase = this.base(from) + start;
     const toBase = this.base(to) + start;
     if (chunk === to >> this.frameShift) {
-      this.#kernels[chunk](toBase, fromBase, end - start);
+      this.#kernels[chunk].copy(toBase, fromBase, end - start);
     } else {
       const source = this.chunks[chunk].u8.subarray(fromBase, fromBase + end - start);
       this.chunk(to).u8.set(source, toBase);
     }
+  }
+
+  /** What copies and sums in the chunk of a frame; places are offsets in the chunk. */
+  kernel(frame: number): Kernel {
+    return this.#kernels[frame >> this.frameShift];
   }
 
   chunk(frame: number): Chunk {

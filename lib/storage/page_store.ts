@@ -106,14 +106,15 @@ export class PageStore implements PageReader {
     const { pageSize } = this.arena;
     const chunk = this.arena.chunk(frame);
     const base = this.arena.base(frame);
-    const bytes = chunk.u8.subarray(base, base + pageSize);
-    const count = this.file.read(page * pageSize, bytes);
+    const count = this.file.read(page * pageSize, chunk.u8, base, pageSize);
     if (count < pageSize) throw this.#corrupt(page, `only ${count} of its bytes are in the file`);
-    if (!this.checksum.matches(bytes, 0, bytes.subarray(CHECKSUM_BYTES))) {
-      throw this.#corrupt(page, "its checksum is wrong");
-    }
     const at = base >> 2;
     const { u32 } = chunk;
+    const kernel = this.arena.kernel(frame);
+    const sum = kernel.sum(base + CHECKSUM_BYTES, pageSize - CHECKSUM_BYTES);
+    if (u32[at] !== sum >>> 0 || u32[at + 1] !== kernel.second() >>> 0) {
+      throw this.#corrupt(page, "its checksum is wrong");
+    }
     if (u32[at + WORD_NUMBER] !== page) {
       throw this.#corrupt(page, `it says that it is page ${u32[at + WORD_NUMBER]}`);
     }

@@ -10,6 +10,7 @@
 
 import type { Epochs } from "../memory/epochs.ts";
 import { FRAME_DIRTY } from "../memory/frames.ts";
+import { copyWords } from "../tree/bytes.ts";
 import { CHECKSUM_BYTES } from "../tree/page.ts";
 import type { PageStore } from "./page_store.ts";
 
@@ -25,11 +26,13 @@ export class PageWriterOut {
   readonly #store: PageStore;
   readonly #epochs: Epochs;
   readonly #buffer: Uint8Array;
+  readonly #words: Uint32Array;
 
   constructor(store: PageStore, epochs: Epochs) {
     this.#store = store;
     this.#epochs = epochs;
     this.#buffer = new Uint8Array(Math.max(WRITE_BYTES, store.arena.pageSize));
+    this.#words = new Uint32Array(this.#buffer.buffer);
   }
 
   /**
@@ -62,10 +65,7 @@ export class PageWriterOut {
           i++;
           continue;
         }
-        this.#store.file.write(
-          first * pageSize,
-          this.#buffer.subarray(0, frames.length * pageSize),
-        );
+        this.#store.file.write(first * pageSize, this.#buffer, 0, frames.length * pageSize);
         for (const frame of frames) this.#store.frames.markClean(frame);
         written += frames.length;
       } finally {
@@ -81,10 +81,14 @@ export class PageWriterOut {
   }
 
   #copy(frame: number, to: number): void {
-    const { arena, checksum } = this.#store;
+    const { arena } = this.#store;
+    const { pageSize } = arena;
     const base = arena.base(frame);
-    const target = this.#buffer.subarray(to, to + arena.pageSize);
-    target.set(arena.chunk(frame).u8.subarray(base, base + arena.pageSize));
-    checksum.put(target.subarray(CHECKSUM_BYTES), target, 0);
+    const kernel = arena.kernel(frame);
+    const words = this.#words;
+    const at = to >> 2;
+    copyWords(arena.chunk(frame).u32, base >> 2, words, at, pageSize >> 2);
+    words[at] = kernel.sum(base + CHECKSUM_BYTES, pageSize - CHECKSUM_BYTES);
+    words[at + 1] = kernel.second();
   }
 }
