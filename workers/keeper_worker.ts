@@ -48,6 +48,7 @@ import {
   wantWorker,
 } from "../lib/memory/worker_table.ts";
 import { directoryOf } from "../lib/runtime/paths.ts";
+import { Garbage } from "../lib/runtime/garbage.ts";
 import { runtime } from "../lib/runtime/runtime.ts";
 import { hostState } from "../lib/runtime/threads.ts";
 import type { File } from "../lib/storage/file.ts";
@@ -91,6 +92,7 @@ export class KeeperLoop {
   #lookedAt = performance.now();
   /** Which file is gone, once one is. */
   #lost: ManifoldError | undefined;
+  readonly #garbage = new Garbage();
 
   constructor(data: WorkerData, memory: ThreadMemory) {
     this.#data = data;
@@ -318,6 +320,7 @@ export class KeeperLoop {
       keeper.fail(checkpoint, error instanceof ManifoldError ? error.code : "failed");
       throw error;
     }
+    this.#garbage.collect();
   }
 
   /** Makes the log durable up to `end`; if not `wait`ing, only if nobody else is at it. */

@@ -53,6 +53,7 @@ import {
   WORKER_RUNNING,
   workerWakeIndex,
 } from "../lib/memory/worker_table.ts";
+import { Garbage } from "../lib/runtime/garbage.ts";
 import { runtime } from "../lib/runtime/runtime.ts";
 import { hostState } from "../lib/runtime/threads.ts";
 import type { File } from "../lib/storage/file.ts";
@@ -68,6 +69,9 @@ const LIFE_MS = 10;
 export const ENDED = -1;
 /** What stands where there is no record. */
 const NO_RECORD = new Uint8Array(64);
+/** What a round leaves to the collector at least, and for each page that had to be read, about; bytes. */
+const ROUND_GARBAGE_BYTES = 4096;
+const PAGE_GARBAGE_BYTES = 1024;
 
 export async function runWriter(data: WorkerData): Promise<void> {
   const loop = new WriterLoop(data, await joinMemory(data));
@@ -86,6 +90,9 @@ export class WriterLoop {
   readonly #writer: Writer;
   readonly #salt = new Uint8Array(8);
   readonly #now = (): number => performance.now();
+  readonly #garbage = new Garbage();
+  /** Pages that were read when garbage was noted last. */
+  #misses = 0;
   /** Undefined while records cannot be appended, and when the database is in memory. */
   #log: File | undefined;
   /** Since how many refusals this worker waits for the log's life. */
@@ -148,6 +155,7 @@ export class WriterLoop {
     const leaseEnds = this.#writer.expireTurns();
     if (this.#writer.gather()) {
       this.#commitRound();
+      this.#noteGarbage();
       return 0;
     }
     if (state === CLOSING && !this.#drained) {
@@ -221,6 +229,15 @@ export class WriterLoop {
   /** To be called while the worker waits for a checkpoint, which may wait for it. */
   handOver(): void {
     if (this.#writer.handOver()) bumpAndWake(this.#memory.control.words, KEEPER_WAKE);
+  }
+
+  #noteGarbage(): void {
+    const { misses } = this.#memory.store;
+    const pages = misses - this.#misses;
+    this.#misses = misses;
+    this.#garbage.note(
+      ROUND_GARBAGE_BYTES + this.#writer.record.length + pages * PAGE_GARBAGE_BYTES,
+    );
   }
 
   #failed(): boolean {
