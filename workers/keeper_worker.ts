@@ -66,6 +66,8 @@ const RETRY_MS = 1000;
 const LOOK_MS = 500;
 /** What {@linkcode KeeperLoop.step} says at the end. */
 export const ENDED = -1;
+/** What a byte of the log leaves to the collector when it is looked through, if records are small. */
+const SCAN_GARBAGE = 4;
 
 export async function runKeeper(data: WorkerData): Promise<void> {
   const memory = await joinMemory(data);
@@ -139,7 +141,12 @@ export class KeeperLoop {
     const log = this.#openLog();
     this.#keeper.rewriteMeta();
     const { capacity } = readLogHeader(log, checksum);
-    const scan = scanLog(new LogReader(log, capacity), meta.logPosition, {
+    const reader = new LogReader(
+      log,
+      capacity,
+      (bytes) => this.#garbage.note(bytes * SCAN_GARBAGE),
+    );
+    const scan = scanLog(reader, meta.logPosition, {
       path: this.#logPath,
       salt: meta.salt,
       generation: meta.generation,

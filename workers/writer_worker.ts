@@ -72,6 +72,8 @@ const NO_RECORD = new Uint8Array(64);
 /** What a round leaves to the collector at least, and for each page that had to be read, about; bytes. */
 const ROUND_GARBAGE_BYTES = 4096;
 const PAGE_GARBAGE_BYTES = 1024;
+/** What a byte of the log leaves when it is replayed, if records are small. */
+const REPLAY_GARBAGE = 4;
 
 export async function runWriter(data: WorkerData): Promise<void> {
   const loop = new WriterLoop(data, await joinMemory(data));
@@ -155,7 +157,7 @@ export class WriterLoop {
     const leaseEnds = this.#writer.expireTurns();
     if (this.#writer.gather()) {
       this.#commitRound();
-      this.#noteGarbage();
+      this.#noteGarbage(ROUND_GARBAGE_BYTES + this.#writer.record.length);
       return 0;
     }
     if (state === CLOSING && !this.#drained) {
@@ -231,13 +233,12 @@ export class WriterLoop {
     if (this.#writer.handOver()) bumpAndWake(this.#memory.control.words, KEEPER_WAKE);
   }
 
-  #noteGarbage(): void {
+  /** Notes so many bytes, and what the reading of pages has left since. */
+  #noteGarbage(bytes: number): void {
     const { misses } = this.#memory.store;
     const pages = misses - this.#misses;
     this.#misses = misses;
-    this.#garbage.note(
-      ROUND_GARBAGE_BYTES + this.#writer.record.length + pages * PAGE_GARBAGE_BYTES,
-    );
+    this.#garbage.note(bytes + pages * PAGE_GARBAGE_BYTES);
   }
 
   #failed(): boolean {
@@ -408,7 +409,7 @@ export class WriterLoop {
       const { capacity } = readLogHeader(log, checksum);
       applied = replay(
         this.#memory,
-        new LogReader(log, capacity),
+        new LogReader(log, capacity, (bytes) => this.#noteGarbage(bytes * REPLAY_GARBAGE)),
         (slot) => this.#writer.engine(slot),
         {
           path: logPath,

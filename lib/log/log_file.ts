@@ -108,10 +108,13 @@ export class LogReader {
   #window: Uint8Array = new Uint8Array(WINDOW_BYTES);
   #from = 0;
   #length = 0;
+  readonly #onRead: (bytes: number) => void;
 
-  constructor(file: File, capacity: number) {
+  /** `onRead` is told of each read of the file, before what it has read is looked at. */
+  constructor(file: File, capacity: number, onRead: (bytes: number) => void = () => {}) {
     this.#file = file;
     this.capacity = capacity;
+    this.#onRead = onRead;
   }
 
   /** `length` bytes at a position; fewer if the file ends before. */
@@ -120,6 +123,7 @@ export class LogReader {
       if (length > this.#window.length) this.#window = new Uint8Array(length);
       this.#from = position;
       this.#length = this.#fill(position, Math.min(this.#window.length, this.capacity));
+      this.#onRead(this.#length);
     }
     const at = position - this.#from;
     return this.#window.subarray(at, Math.min(at + length, this.#length));
