@@ -60,6 +60,8 @@ export class OperationsWriter {
   readonly #keyBytesMax: number;
   #out = new ByteWriter(FIRST_BYTES);
   #chunks: Uint8Array[] = [];
+  /** The memory of the last chunk, which {@linkcode OperationsWriter.reset} may use again. */
+  #lent: ByteWriter | undefined;
   #chunkBytes = 0;
   #aliases = 0;
 
@@ -72,8 +74,14 @@ export class OperationsWriter {
     return this.#chunkBytes + this.#out.length;
   }
 
-  /** Forgets all operations. What {@linkcode take} gave out as `kept` stays. */
+  /** Forgets all operations. What {@linkcode take} lent ends here; what it gave away stays. */
   reset(): void {
+    // Of the memory that is here, the largest serves the next operations. Collectors see late how much
+    // hangs on a typed array: a loop that took new memory each time would grow the process.
+    if (this.#lent !== undefined && this.#lent.bytes.length > this.#out.bytes.length) {
+      this.#out = this.#lent;
+    }
+    this.#lent = undefined;
     this.#out.reset();
     this.#chunks = [];
     this.#chunkBytes = 0;
@@ -154,14 +162,16 @@ export class OperationsWriter {
   }
 
   /**
-   * The operations, for {@linkcode Client.submit}. With `keep` their memory is handed over, and the
-   * next {@linkcode reset} begins with new memory; otherwise only when they are many.
+   * The operations, for {@linkcode Client.submit}. With `lend` their memory is lent, and nobody
+   * calls {@linkcode reset} before the request is settled; otherwise it is given away, or, of few
+   * operations, valid until the next change.
    */
-  take(keep: boolean): { payload: Uint8Array | readonly Uint8Array[]; kept: boolean } {
-    if (!keep && this.#chunks.length === 0 && this.#out.length <= HANDED_OVER_BYTES) {
+  take(lend: boolean): { payload: Uint8Array | readonly Uint8Array[]; kept: boolean } {
+    if (!lend && this.#chunks.length === 0 && this.#out.length <= HANDED_OVER_BYTES) {
       return { payload: this.#out.view(), kept: false };
     }
     this.#seal();
+    if (!lend) this.#lent = undefined;
     return { payload: this.#chunks.length === 1 ? this.#chunks[0] : this.#chunks, kept: true };
   }
 
@@ -227,6 +237,7 @@ export class OperationsWriter {
     const chunk = this.#out.view();
     this.#chunks.push(chunk);
     this.#chunkBytes += chunk.length;
+    this.#lent = this.#out;
     this.#out = new ByteWriter(FIRST_BYTES);
   }
 
