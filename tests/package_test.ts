@@ -136,10 +136,19 @@ test("package: a publication has the code and its documents, and nothing else", 
   for (const file of files) {
     assertMatch(
       file,
-      /^(mod\.ts|deno\.json|README\.md|LICENSE|CHANGELOG\.md|(lib|workers)\/.*\.ts|lib\/.*\.wat)$/,
+      /^((mod|cli)\.ts|deno\.json|README\.md|LICENSE|CHANGELOG\.md|(lib|workers)\/.*\.ts|lib\/.*\.wat)$/,
     );
   }
-  for (const file of ["mod.ts", "deno.json", "LICENSE", "workers/entry.ts", "lib/api/open.ts"]) {
+  for (
+    const file of [
+      "mod.ts",
+      "cli.ts",
+      "deno.json",
+      "LICENSE",
+      "workers/entry.ts",
+      "lib/api/open.ts",
+    ]
+  ) {
     assert(files.includes(file), `${file} is missing`);
   }
 });

@@ -22,6 +22,9 @@ import type { Transaction, TransactionOptions } from "./transaction.ts";
 import type { VerifyOptions, VerifyReport } from "./verify/report.ts";
 import { verifyDatabase } from "./verify/verify.ts";
 
+/** What an open database is made of: for the rest of the package. */
+export let sessionOf: (db: Database) => Session;
+
 /**
  * Options of `columnFamily`.
  *
@@ -99,6 +102,10 @@ export class Database implements AsyncDisposable {
   readonly #open: OpenSession;
   readonly #families = new Map<number, { access: FamilyAccess; family: ColumnFamily }>();
   #closing: Promise<void> | undefined;
+
+  static {
+    sessionOf = (db) => db.#open.session;
+  }
 
   /** `open`, `openInMemory` and `attach` make it. */
   constructor(session: Session) {

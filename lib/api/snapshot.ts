@@ -8,6 +8,9 @@ import { ManifoldError } from "../errors.ts";
 import type { PinnedSource } from "./state_source.ts";
 import { codecsOf, rawTableOf, TableReader } from "./table_reader.ts";
 
+/** The state that a snapshot holds: for the rest of the package. */
+export let sourceOf: (snapshot: Snapshot) => PinnedSource;
+
 /**
  * A column family frozen at one version: every read of its tables gives what was there when the snapshot was
  * taken, whatever is written, dropped or deleted since.
@@ -31,6 +34,10 @@ import { codecsOf, rawTableOf, TableReader } from "./table_reader.ts";
  */
 export class Snapshot implements Disposable {
   readonly #source: PinnedSource;
+
+  static {
+    sourceOf = (snapshot) => snapshot.#source;
+  }
 
   /** `ColumnFamily.snapshot()` makes it. */
   constructor(source: PinnedSource) {

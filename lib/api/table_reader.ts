@@ -51,6 +51,8 @@ export interface TableStats {
   valueBytes: number;
   /** Values too large for that, on pages of their own. */
   overflowValues: number;
+  /** Pages that those take. */
+  overflowPages: number;
   /** Bytes of those. */
   overflowBytes: number;
   /** Part of the leaf pages' room that entries take, from 0 to 1; 0 when the table is empty. */

@@ -5,7 +5,7 @@
  */
 
 import { cellAt, isOverflow, keyLengthAt, payloadAt, payloadBytes } from "./cell.ts";
-import { capacityOf, liveBytes, pageCount } from "./page.ts";
+import { capacityOf, HEADER_BYTES, liveBytes, pageCount } from "./page.ts";
 import { type PageReader, REF_WORDS } from "./pager.ts";
 import { HEIGHT_MAX, type TreeRoot } from "./root.ts";
 
@@ -22,6 +22,8 @@ export interface TreeStats {
   keyBytes: number;
   valueBytes: number;
   overflowValues: number;
+  /** Pages of the overflow extents. */
+  overflowPages: number;
   /** Bytes of the values in overflow extents. */
   overflowBytes: number;
   /** Part of the leaves' capacity that entries take, 0 to 1. */
@@ -40,6 +42,7 @@ export function treeStats(pager: PageReader, root: TreeRoot): TreeStats {
     keyBytes: 0,
     valueBytes: 0,
     overflowValues: 0,
+    overflowPages: 0,
     overflowBytes: 0,
     fill: 0,
   };
@@ -59,7 +62,7 @@ function measure(pager: PageReader, refs: Uint32Array, level: number, stats: Tre
   let frame = pager.load(refs, at, true);
   const count = pageCount(arena.chunk(frame).u32, arena.base(frame));
   if (level === 0) {
-    measureLeaf(arena.chunk(frame).u32, arena.base(frame), count, stats);
+    measureLeaf(arena.chunk(frame).u32, arena.base(frame), count, arena.pageSize, stats);
     return;
   }
   stats.branchPages++;
@@ -73,7 +76,13 @@ function measure(pager: PageReader, refs: Uint32Array, level: number, stats: Tre
   }
 }
 
-function measureLeaf(u32: Uint32Array, base: number, count: number, stats: TreeStats): void {
+function measureLeaf(
+  u32: Uint32Array,
+  base: number,
+  count: number,
+  pageSize: number,
+  stats: TreeStats,
+): void {
   stats.leafPages++;
   stats.leafBytes += liveBytes(u32, base);
   for (let slot = 0; slot < count; slot++) {
@@ -82,7 +91,9 @@ function measureLeaf(u32: Uint32Array, base: number, count: number, stats: TreeS
     stats.keyBytes += keyLength;
     if (isOverflow(u32, cell)) {
       stats.overflowValues++;
-      stats.overflowBytes += u32[(payloadAt(cell, keyLength) >> 2) + REF_WORDS];
+      const bytes = u32[(payloadAt(cell, keyLength) >> 2) + REF_WORDS];
+      stats.overflowBytes += bytes;
+      stats.overflowPages += Math.ceil((HEADER_BYTES + bytes) / pageSize);
     } else {
       stats.valueBytes += payloadBytes(u32, cell);
     }
