@@ -65,9 +65,7 @@ export class Batch {
    */
   set<K, V>(table: Table<K, V>, key: K, value: V): this {
     const target = this.#target("set", table);
-    this.#writer.set(this.#address(target), target, key, value);
-    this.#size++;
-    return this;
+    return this.#add(target, (address) => this.#writer.set(address, target, key, value));
   }
 
   /**
@@ -79,9 +77,7 @@ export class Batch {
    */
   delete<K, V>(table: Table<K, V>, key: K): this {
     const target = this.#target("delete", table);
-    this.#writer.delete(this.#address(target), target, key);
-    this.#size++;
-    return this;
+    return this.#add(target, (address) => this.#writer.delete(address, target, key));
   }
 
   /**
@@ -96,7 +92,9 @@ export class Batch {
   deleteRange<K, V>(table: Table<K, V>, range: Range<K>): this {
     const target = this.#target("deleteRange", table);
     const { lower, upper, empty } = deletableRange(target, range);
-    if (!empty) this.#writer.deleteRange(this.#address(target), lower, upper);
+    if (!empty) {
+      return this.#add(target, (address) => this.#writer.deleteRange(address, lower, upper));
+    }
     this.#size++;
     return this;
   }
@@ -113,6 +111,7 @@ export class Batch {
     const what = (): string => `batch of ${this.#size} writes to ${access.place}`;
     const client = access.writingClient(what);
     const flags = access.open.durabilityFlag(options);
+    this.#writer.checkIdle();
     this.#committed = true;
     if (this.#size > 0) await access.apply(client, flags, this.#writer, this.#named, what);
     this.#writer.reset();
@@ -138,14 +137,26 @@ export class Batch {
     );
   }
 
-  #address<K, V>(target: TableTarget<K, V>): number {
+  /** Adds a write to a table; if that throws, the table is not opened for its sake either. */
+  #add<K, V>(target: TableTarget<K, V>, write: (address: number) => void): this {
     const { name, codecs } = target;
     const known = this.#addresses.get(`${name}\0${codecs}`);
-    if (known !== undefined) return known;
-    const id = target.id();
-    if (id !== undefined) this.#named.push({ id, name, codecs });
-    const address = id ?? this.#writer.openTable(name, codecs);
-    this.#addresses.set(`${name}\0${codecs}`, address);
-    return address;
+    if (known !== undefined) write(known);
+    else {
+      const id = target.id();
+      this.#writer.checkIdle();
+      const before = this.#writer.mark();
+      const address = id ?? this.#writer.openTable(name, codecs);
+      try {
+        write(address);
+      } catch (error) {
+        this.#writer.rollback(before);
+        throw error;
+      }
+      this.#addresses.set(`${name}\0${codecs}`, address);
+      if (id !== undefined) this.#named.push({ id, name, codecs });
+    }
+    this.#size++;
+    return this;
   }
 }

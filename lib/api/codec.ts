@@ -63,6 +63,9 @@ export interface Codec<T> {
   /**
    * Appends the encoding of `value`. What it throws reaches the caller of the table; what it had
    * appended before is dropped.
+   *
+   * It may read and write other tables, and this one. `invalid-argument` for a codec that returns a promise,
+   * that takes away what was in `target` before it, or that uses the batch which it is encoding for.
    */
   encode(value: T, target: ByteWriter): void;
 
@@ -70,7 +73,8 @@ export interface Codec<T> {
    * Reads an encoding back.
    *
    * @param bytes Exactly one encoding. It may lie on memory that other threads share and is valid
-   * only during the call: the result must be the caller's own.
+   * only during the call: the result must be the caller's own. A codec that uses the iterator which it is
+   * decoding for is refused with `invalid-argument`.
    */
   decode(bytes: Uint8Array): T;
 
@@ -100,8 +104,9 @@ export type CodecValue<C> = C extends Codec<infer T> ? T : never;
 
 /**
  * Throws `invalid-argument` unless `codec` has the shape of one, and for keys unless it is ordered.
+ * Gives its name, to be used from now on, whatever a getter says later.
  */
-export function checkCodec(codec: unknown, use: "key" | "value"): asserts codec is Codec<unknown> {
+export function checkCodec(codec: unknown, use: "key" | "value"): string {
   if (typeof codec !== "object" || codec === null) {
     throw new ManifoldError(
       "invalid-argument",
@@ -138,6 +143,7 @@ export function checkCodec(codec: unknown, use: "key" | "value"): asserts codec 
       `codec ${name} does not keep order and cannot encode keys; use it for values`,
     );
   }
+  return name;
 }
 
 /** Commas at the top level are refused so that the name of a tuple reads in one way only. */

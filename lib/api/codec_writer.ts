@@ -8,6 +8,7 @@
  */
 
 import { ManifoldError } from "../errors.ts";
+import { describe } from "./codecs/describe.ts";
 
 /** The most that a writer holds, bytes: a value of 1 GiB and a key of 64 KiB. */
 export const WRITER_BYTES_MAX = 2 ** 30 + 2 ** 16;
@@ -22,6 +23,26 @@ const ASCII_LOOP_UNITS_MAX = 40;
 const ROOMY_UNITS_MAX = 4096;
 
 const encoder = new TextEncoder();
+
+/** From here on a codec may only append to, or take back from, what it writes itself; see lib/api/encode.ts. */
+export let guard: (target: ByteWriter) => number;
+
+/** Ends that; with what {@linkcode guard} gave. */
+export let unguard: (target: ByteWriter, before: number) => void;
+
+const typedArrayKeys = Object.getPrototypeOf(Uint8Array.prototype).keys as () => unknown;
+
+/** Whether it is a `Uint8Array` with memory: none that is detached, or has lost its place in a shrunk buffer. */
+export function isBytes(value: unknown): value is Uint8Array {
+  if (!(value instanceof Uint8Array)) return false;
+  if (value.length > 0) return true;
+  try {
+    typedArrayKeys.call(value); // throws when it has none, which nothing else tells from an empty one
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /**
  * The growable buffer that {@linkcode Codec.encode} appends to.
@@ -42,6 +63,19 @@ export class ByteWriter {
   #bytes: Uint8Array<ArrayBuffer>;
   #length = 0;
   #view: DataView<ArrayBuffer> | undefined;
+  /** What stands before is not the present codec's to take away. */
+  #floor = 0;
+
+  static {
+    guard = (target) => {
+      const before = target.#floor;
+      target.#floor = target.#length;
+      return before;
+    };
+    unguard = (target, before) => {
+      target.#floor = before;
+    };
+  }
 
   /**
    * Makes an empty writer.
@@ -71,22 +105,24 @@ export class ByteWriter {
     return this.#length;
   }
 
-  /** Forgets what is written. */
+  /** Forgets what is written; in a codec, what that codec has written. */
   reset(): void {
-    this.#length = 0;
-    if (this.#bytes.length > KEPT_BYTES_MAX) this.#replace(256);
+    this.#length = this.#floor;
+    if (this.#length === 0 && this.#bytes.length > KEPT_BYTES_MAX) this.#replace(256);
   }
 
   /**
    * Forgets what is written after the first `length` bytes.
    *
-   * @param length Bytes to keep, from 0 to the present length; otherwise `invalid-argument`.
+   * @param length Bytes to keep, from 0 to the present length, in a codec from what the length was when it was
+   * called; otherwise `invalid-argument`.
    */
   truncate(length: number): void {
-    if (!(length >= 0 && length <= this.#length && Number.isInteger(length))) {
+    if (!(length >= this.#floor && length <= this.#length && Number.isInteger(length))) {
       throw new ManifoldError(
         "invalid-argument",
-        `ByteWriter: cannot truncate ${this.#length} bytes to ${length}`,
+        `ByteWriter: cannot truncate ${this.#length} bytes to ${length}; give an integer ` +
+          `from ${this.#floor} on`,
       );
     }
     this.#length = length;
@@ -130,8 +166,17 @@ export class ByteWriter {
     this.#view.setBigUint64(at, value);
   }
 
-  /** Appends bytes. */
+  /**
+   * Appends bytes. What is no `Uint8Array`, or one whose memory was detached or shrunk away, is
+   * `invalid-argument`.
+   */
   raw(bytes: Uint8Array): void {
+    if (!isBytes(bytes)) {
+      throw new ManifoldError(
+        "invalid-argument",
+        `ByteWriter: raw() takes a Uint8Array, not ${describe(bytes)}`,
+      );
+    }
     const at = this.reserve(bytes.length);
     this.#bytes.set(bytes, at);
   }

@@ -108,9 +108,14 @@ export class ColumnFamily {
       );
     }
     const { key = bytes, value = bytes } = options;
-    checkCodec(key, "key");
-    checkCodec(value, "value");
-    const table = new Table(this.#access, name, key as Codec<unknown>, value as Codec<unknown>);
+    const codecs = `${checkCodec(key, "key")}\0${checkCodec(value, "value")}`;
+    const table = new Table<unknown, unknown>(
+      this.#access,
+      name,
+      key as Codec<unknown>,
+      value as Codec<unknown>,
+      codecs,
+    );
     rawTableOf(table as TableReader<unknown, unknown>).resolve();
     return table;
   }

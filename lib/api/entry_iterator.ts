@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ManifoldError } from "../errors.ts";
 import type { Codec } from "./codec.ts";
 import { encodeKey } from "./range.ts";
 import type { RawEntries } from "./raw_entries.ts";
@@ -40,6 +41,8 @@ export class EntryIterator<K, T> extends Iterator<T, undefined, unknown> {
   readonly #entries: RawEntries;
   readonly #key: Codec<K>;
   readonly #give: Give<T>;
+  /** While an entry is being decoded, its bytes must stay. */
+  #giving = false;
 
   /** Tables make it. */
   constructor(entries: RawEntries, key: Codec<K>, give: Give<T>) {
@@ -53,13 +56,27 @@ export class EntryIterator<K, T> extends Iterator<T, undefined, unknown> {
    * The next one.
    *
    * Throws `closed` when the database was closed meanwhile; `corrupt` and `io` when a page cannot be
-   * read, or a value cannot be decoded.
+   * read, or a value cannot be decoded; `invalid-argument` from inside a codec that is decoding for it; what the
+   * codecs throw.
    */
   override next(): IteratorResult<T, undefined> {
     const entries = this.#entries;
-    return entries.advance()
-      ? { done: false, value: this.#give(entries) }
-      : { done: true, value: undefined };
+    if (this.#giving) throw this.#busy();
+    if (!entries.advance()) return { done: true, value: undefined };
+    this.#giving = true;
+    try {
+      return { done: false, value: this.#give(entries) };
+    } finally {
+      this.#giving = false;
+    }
+  }
+
+  #busy(): ManifoldError {
+    return new ManifoldError(
+      "invalid-argument",
+      `codec ${this.#key.name} or that of the values uses the iterator that it decodes an entry for; ` +
+        "make another one there",
+    );
   }
 
   /**
@@ -86,18 +103,20 @@ export class EntryIterator<K, T> extends Iterator<T, undefined, unknown> {
    * ```
    */
   seek(key: K): this {
+    if (this.#giving) throw this.#busy();
     this.#entries.seek(encodeKey(this.#key, key));
     return this;
   }
 
   /** Ends it: the version is held no longer, and `next()` gives nothing any more. */
   override return(): IteratorReturnResult<undefined> {
+    if (this.#giving) throw this.#busy();
     this.#entries.close();
     return { done: true, value: undefined };
   }
 
   /** The same as `return()`, for `using`. */
   override [Symbol.dispose](): void {
-    this.#entries.close();
+    this.return();
   }
 }

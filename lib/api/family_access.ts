@@ -89,6 +89,12 @@ export class OpenSession {
    * @throws {ManifoldError} `invalid-argument` for options that are not such.
    */
   durabilityFlag(options: WriteOptions | undefined): number {
+    if (options !== undefined && typeof options !== "object") {
+      throw new ManifoldError(
+        "invalid-argument",
+        `the options of a write are ${describe(options)}; give an object, such as { durability }`,
+      );
+    }
     const durability = options?.durability ?? this.session.settings.durability;
     return isEventual(durability) ? FLAG_EVENTUAL : 0;
   }

@@ -31,6 +31,7 @@ import { VALUE_BYTES_MAX } from "../storage/overflow.ts";
 import { keyBytesMax } from "../tree/page.ts";
 import type { Codec } from "./codec.ts";
 import { ByteWriter } from "./codec_writer.ts";
+import { encodeWith } from "./encode.ts";
 import type { KeyBound } from "./range.ts";
 
 /** A chunk is finished when it is this long, so that growing copies little; bytes. */
@@ -55,6 +56,13 @@ export interface NamedTable {
   readonly codecs: string;
 }
 
+/** A place between two operations. */
+export interface OperationsMark {
+  readonly chunks: number;
+  readonly bytes: number;
+  readonly aliases: number;
+}
+
 /** Collects the operations of one transaction. */
 export class OperationsWriter {
   readonly #keyBytesMax: number;
@@ -64,6 +72,8 @@ export class OperationsWriter {
   #lent: ByteWriter | undefined;
   #chunkBytes = 0;
   #aliases = 0;
+  /** Whether a codec is at work: an operation in the middle of another one would be lost in it. */
+  #encoding = false;
 
   constructor(pageSize: number) {
     this.#keyBytesMax = keyBytesMax(pageSize);
@@ -72,6 +82,15 @@ export class OperationsWriter {
   /** Bytes of all operations. */
   get byteLength(): number {
     return this.#chunkBytes + this.#out.length;
+  }
+
+  /** @throws {ManifoldError} `invalid-argument` when called by a codec that is encoding for this writer. */
+  checkIdle(): void {
+    if (!this.#encoding) return;
+    throw new ManifoldError(
+      "invalid-argument",
+      "a codec, or what it called, uses the batch that it is encoding for; write to another batch there",
+    );
   }
 
   /** Forgets all operations. What {@linkcode take} lent ends here; what it gave away stays. */
@@ -93,19 +112,23 @@ export class OperationsWriter {
    * @throws {ManifoldError} `too-large`, and what the codecs throw.
    */
   set<K, V>(id: number, table: TableShape<K, V>, key: K, value: V): void {
+    this.checkIdle();
+    this.#encoding = true;
     const at = this.#out.length;
     try {
       const out = this.#out;
       const keyAt = out.reserve(OP_HEADER_BYTES) + OP_HEADER_BYTES;
-      table.keyCodec.encode(key, out);
+      encodeWith(table.keyCodec, key, out);
       const keyLength = out.length - keyAt;
       this.#checkKey(keyLength, table.name);
-      table.valueCodec.encode(value, out);
+      encodeWith(table.valueCodec, value, out);
       const valueLength = out.length - keyAt - keyLength;
       checkValue(valueLength, table.name);
       this.#finish(at, OP_SET, 0, keyLength, id, valueLength);
+      this.#encoding = false;
     } catch (error) {
-      this.#out.truncate(at);
+      this.#encoding = false;
+      this.#startOver(at);
       if (!this.#makeRoom(at, error)) throw error;
       this.set(id, table, key, value);
     }
@@ -121,17 +144,21 @@ export class OperationsWriter {
    * @throws {ManifoldError} `too-large`, and what the codec throws.
    */
   delete<K>(id: number, table: TableShape<K, unknown>, key: K): void {
+    this.checkIdle();
+    this.#encoding = true;
     const at = this.#out.length;
     try {
       const out = this.#out;
       const keyAt = out.reserve(OP_HEADER_BYTES) + OP_HEADER_BYTES;
-      table.keyCodec.encode(key, out);
+      encodeWith(table.keyCodec, key, out);
       const keyLength = out.length - keyAt;
       this.#checkKey(keyLength, table.name);
       this.#finish(at, OP_DELETE, 0, keyLength, id, 0);
     } catch (error) {
-      this.#out.truncate(at);
+      this.#startOver(at);
       throw error;
+    } finally {
+      this.#encoding = false;
     }
   }
 
@@ -204,6 +231,7 @@ export class OperationsWriter {
   }
 
   #put(kind: number, flags: number, id: number, key: Uint8Array, value: Uint8Array): void {
+    this.checkIdle();
     if (this.#out.length > 0 && value.length > CHUNK_BYTES) this.#seal();
     const out = this.#out;
     const at = out.reserve(OP_HEADER_BYTES);
@@ -231,6 +259,29 @@ export class OperationsWriter {
     if (out.length >= CHUNK_BYTES) this.#seal();
   }
 
+  /** How much there is, for {@linkcode rollback}. */
+  mark(): OperationsMark {
+    return { chunks: this.#chunks.length, bytes: this.#out.length, aliases: this.#aliases };
+  }
+
+  /** Takes back what was added since the mark. */
+  rollback(mark: OperationsMark): void {
+    if (this.#chunks.length > mark.chunks) {
+      const [chunk] = this.#chunks.splice(mark.chunks);
+      this.#out = new ByteWriter(Math.max(FIRST_BYTES, mark.bytes));
+      this.#out.raw(chunk.subarray(0, mark.bytes));
+      this.#chunkBytes = this.#chunks.reduce((sum, { length }) => sum + length, 0);
+    } else this.#startOver(mark.bytes);
+    this.#aliases = mark.aliases;
+  }
+
+  /** Drops what a codec that has failed wrote; it may still have the writer, so there is a new one. */
+  #startOver(at: number): void {
+    const kept = this.#out.view().subarray(0, at);
+    this.#out = new ByteWriter(Math.max(FIRST_BYTES, at));
+    this.#out.raw(kept);
+  }
+
   /** Finishes the chunk in the making. */
   #seal(): void {
     if (this.#out.length === 0) return;
@@ -252,13 +303,11 @@ export class OperationsWriter {
   }
 
   #checkKey(length: number, table: string): void {
-    if (length >= 0 && length <= this.#keyBytesMax) return;
+    if (length <= this.#keyBytesMax) return;
     throw new ManifoldError(
-      length < 0 ? "invalid-argument" : "too-large",
-      length < 0
-        ? `table "${table}": the key codec removed what it had not written`
-        : `table "${table}": a key of ${length} bytes is longer than ${this.#keyBytesMax}, a ` +
-          "quarter of the page size; shorten it",
+      "too-large",
+      `table "${table}": a key of ${length} bytes is longer than ${this.#keyBytesMax}, a ` +
+        "quarter of the page size; shorten it",
     );
   }
 
@@ -273,11 +322,9 @@ const encoder = new TextEncoder();
 
 /** Throws unless a value's encoding is of a length that can be stored. */
 export function checkValue(length: number, table: string): void {
-  if (length >= 0 && length <= VALUE_BYTES_MAX) return;
+  if (length <= VALUE_BYTES_MAX) return;
   throw new ManifoldError(
-    length < 0 ? "invalid-argument" : "too-large",
-    length < 0
-      ? `table "${table}": the value codec removed what it had not written`
-      : `table "${table}": a value of ${length} bytes is longer than 1 GiB; split it`,
+    "too-large",
+    `table "${table}": a value of ${length} bytes is longer than 1 GiB; split it`,
   );
 }

@@ -6,7 +6,9 @@
 
 import { ManifoldError } from "../errors.ts";
 import { keyBytesMax } from "../tree/page.ts";
+import { checkCallback, checkIterable } from "./arguments.ts";
 import { describe } from "./codecs/describe.ts";
+import { encodeWith } from "./encode.ts";
 import { EntryIterator } from "./entry_iterator.ts";
 import { checkValue } from "./operations_writer.ts";
 import type { Overlay } from "./overlay.ts";
@@ -87,10 +89,11 @@ export class TransactionTable<K, V> {
   /**
    * The values of many keys.
    *
-   * @param keys The keys, in any order.
+   * @param keys The keys, in any order; `invalid-argument` for what is not iterable.
    * @returns Value by value in the order of the keys, undefined where there is none.
    */
   getMany(keys: Iterable<K>): (V | undefined)[] {
+    checkIterable(keys, () => `getMany of the table "${this.name}"`);
     return Array.from(keys, (key) => this.get(key));
   }
 
@@ -213,9 +216,11 @@ export class TransactionTable<K, V> {
    * @typeParam T What the function returns.
    * @param key The key.
    * @param show Is shown the value; not called if there is none. What it throws is thrown.
+   * `invalid-argument` for what is no function.
    * @returns What the function returns, or undefined if there is no value.
    */
   view<T>(key: K, show: (bytes: Uint8Array) => T): T | undefined {
+    checkCallback(show, () => `view of the table "${this.name}"`);
     this.#check();
     const value = this.#overlay.get(encodeKey(this.#target.keyCodec, key));
     return value === undefined ? undefined : show(value);
@@ -227,12 +232,14 @@ export class TransactionTable<K, V> {
    *
    * @param range Which; undefined for all. `invalid-argument` as {@linkcode Range} says.
    * @param show Is shown each entry; `false` ends the scan. What it throws is thrown.
+   * `invalid-argument` for what is no function.
    * @returns How many entries were shown, the one that ended it included.
    */
   scan(
     range: Range<K> | undefined,
     show: (key: Uint8Array, value: Uint8Array) => boolean | void,
   ): number {
+    checkCallback(show, () => `scan of the table "${this.name}"`);
     this.#check();
     const entries = this.#overlay.entries(encodeRange(this.#target.keyCodec, range), true);
     let shown = 0;
@@ -262,7 +269,7 @@ export class TransactionTable<K, V> {
     const { keyCodec, valueCodec, name } = this.#target;
     const encoded = this.#key(encodeKey(keyCodec, key));
     const writer = scratchOf(this.#overlay.base.source.memory).takeWriter();
-    valueCodec.encode(value, writer);
+    encodeWith(valueCodec, value, writer);
     checkValue(writer.length, name);
     this.#overlay.set(encoded, writer.view().slice());
     scratchOf(this.#overlay.base.source.memory).putWriter(writer);

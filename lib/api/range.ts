@@ -9,6 +9,7 @@ import { ManifoldError } from "../errors.ts";
 import { compareBytes, prefixSuccessor } from "./bytes_order.ts";
 import type { Codec } from "./codec.ts";
 import { ByteWriter } from "./codec_writer.ts";
+import { encodePrefixWith, encodeWith } from "./encode.ts";
 import { describe } from "./codecs/describe.ts";
 import { carveInternal } from "./codecs/tuning.ts";
 
@@ -180,7 +181,7 @@ function checkFields(range: unknown): void {
 /** The encoding of a key, owned, to be kept inside the package only. */
 export function encodeKey<K>(codec: Codec<K>, key: K): Uint8Array<ArrayBuffer> {
   const writer = takeWriter();
-  codec.encode(key, writer);
+  encodeWith(codec, key, writer);
   return finish(writer);
 }
 
@@ -189,7 +190,7 @@ function encodePrefix<K>(codec: Codec<K>, prefix: unknown): Uint8Array<ArrayBuff
     throw refusedRange(`keys of codec ${codec.name} have no prefix; use gte and lt`);
   }
   const writer = takeWriter();
-  codec.encodePrefix(prefix, writer);
+  encodePrefixWith(codec, prefix, writer);
   return finish(writer);
 }
 

@@ -70,7 +70,7 @@ export class Snapshot implements Disposable {
       );
     }
     const { key, value } = codecsOf(table);
-    return new TableReader(table.name, key, value, source);
+    return new TableReader(table.name, key, value, source, rawTableOf(table).codecs);
   }
 
   /** Gives the version back; a second call does nothing. */

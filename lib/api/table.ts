@@ -6,6 +6,7 @@
 
 import { REQUEST_TRANSACTION } from "../engine/requests.ts";
 import { ManifoldError } from "../errors.ts";
+import { checkCallback, checkIterable, isObject, notATable } from "./arguments.ts";
 import type { Codec } from "./codec.ts";
 import { describe } from "./codecs/describe.ts";
 import { type FamilyAccess, isTableGone } from "./family_access.ts";
@@ -85,19 +86,22 @@ export class Table<K, V> extends TableReader<K, V> {
 
   static {
     targetOf = (table) => {
-      if (#target in table) return table.#target;
-      throw new ManifoldError(
-        "invalid-argument",
-        "the table is not one that columnFamily.table() made; those of snapshots cannot be written",
-      );
+      if (isObject(table) && #target in table) return table.#target;
+      throw notATable(table, "columnFamily.table(); those of snapshots cannot be written");
     };
   }
 
   /** Column families make it. */
-  constructor(access: FamilyAccess, name: string, key: Codec<K>, value: Codec<V>) {
-    super(name, key, value, access.source);
+  constructor(
+    access: FamilyAccess,
+    name: string,
+    key: Codec<K>,
+    value: Codec<V>,
+    codecs: string,
+  ) {
+    super(name, key, value, access.source, codecs);
     const raw = rawTableOf(this as TableReader<K, V>);
-    this.#target = new Target(access, name, key, value, () => raw.resolve()?.id);
+    this.#target = new Target(access, name, key, value, codecs, () => raw.resolve()?.id);
   }
 
   /**
@@ -159,7 +163,8 @@ export class Table<K, V> extends TableReader<K, V> {
    * Puts many entries, all of them or none: one transaction. Of entries with the same key the last
    * one stays. All encodings are held in memory until the end.
    *
-   * @param entries Keys and values; a `Map` for instance.
+   * @param entries Keys and values; a `Map` for instance. What it throws while it gives them is thrown, and
+   * nothing is stored; what it writes meanwhile is applied before. `invalid-argument` for what is not iterable.
    * @param options `durability`: when it resolves; `onProgress`: is told how far it is.
    *
    * @example
@@ -178,6 +183,8 @@ export class Table<K, V> extends TableReader<K, V> {
     const client = target.access.writingClient(what);
     const flags = target.access.open.durabilityFlag(options);
     const onProgress = options?.onProgress;
+    checkIterable(entries, what);
+    if (onProgress !== undefined) checkCallback(onProgress, () => `${what()}, onProgress`);
     const writer = target.access.open.takeWriter();
     const id = target.id();
     const named = id === undefined ? [] : [{ id, name: target.name, codecs: target.codecs }];
@@ -262,13 +269,14 @@ class Target<K, V> implements TableTarget<K, V> {
     name: string,
     key: Codec<K>,
     value: Codec<V>,
+    codecs: string,
     find: () => number | undefined,
   ) {
     this.access = access;
     this.name = name;
     this.keyCodec = key;
     this.valueCodec = value;
-    this.codecs = `${key.name}\0${value.name}`;
+    this.codecs = codecs;
     this.#find = find;
   }
 

@@ -11,7 +11,9 @@ import { ManifoldError } from "../errors.ts";
 import { TreeRoot } from "../tree/root.ts";
 import { treeStats } from "../tree/stats.ts";
 import type { Codec } from "./codec.ts";
+import { checkCallback, checkIterable, isObject, notATable } from "./arguments.ts";
 import { describe } from "./codecs/describe.ts";
+import { encodeWith } from "./encode.ts";
 import { EntryIterator } from "./entry_iterator.ts";
 import { walkTable } from "./long_walk.ts";
 import { encodeRange, type Range } from "./range.ts";
@@ -97,16 +99,25 @@ export class TableReader<K, V> {
   readonly #raw: RawTable;
 
   static {
-    rawTableOf = (table) => table.#raw;
+    rawTableOf = (table) => {
+      if (isObject(table) && #raw in table) return table.#raw;
+      throw notATable(table, "columnFamily.table() or snapshot.table()");
+    };
     codecsOf = (table) => ({ key: table.#key, value: table.#value });
   }
 
   /** Column families and snapshots make it. */
-  constructor(name: string, key: Codec<K>, value: Codec<V>, source: StateSource) {
+  constructor(
+    name: string,
+    key: Codec<K>,
+    value: Codec<V>,
+    source: StateSource,
+    codecs: string = `${key.name}\0${value.name}`,
+  ) {
     this.#name = name;
     this.#key = key;
     this.#value = value;
-    this.#raw = new RawTable(source, name, `${key.name}\0${value.name}`);
+    this.#raw = new RawTable(source, name, codecs);
   }
 
   /** The table's name. */
@@ -124,7 +135,7 @@ export class TableReader<K, V> {
     const raw = this.#raw;
     const { epochs, scratch } = raw;
     const writer = scratch.takeWriter();
-    this.#key.encode(key, writer);
+    encodeWith(this.#key, key, writer);
     epochs.enter();
     try {
       const found = raw.find(writer.bytes, writer.length);
@@ -146,7 +157,7 @@ export class TableReader<K, V> {
     const raw = this.#raw;
     const { epochs, scratch } = raw;
     const writer = scratch.takeWriter();
-    this.#key.encode(key, writer);
+    encodeWith(this.#key, key, writer);
     epochs.enter();
     try {
       return raw.find(writer.bytes, writer.length);
@@ -161,7 +172,7 @@ export class TableReader<K, V> {
   /**
    * The values of many keys, all of one version of the table.
    *
-   * @param keys The keys, in any order.
+   * @param keys The keys, in any order; `invalid-argument` for what is not iterable.
    * @returns Value by value in the order of the keys, undefined where there is none.
    *
    * @example
@@ -175,6 +186,7 @@ export class TableReader<K, V> {
    * ```
    */
   getMany(keys: Iterable<K>): (V | undefined)[] {
+    checkIterable(keys, () => `getMany of the table "${this.#name}"`);
     const list = Array.from(keys);
     const raw = this.#raw;
     const { epochs, scratch } = raw;
@@ -183,7 +195,7 @@ export class TableReader<K, V> {
       const entry = raw.entry();
       return list.map((key) => {
         const writer = scratch.takeWriter();
-        this.#key.encode(key, writer);
+        encodeWith(this.#key, key, writer);
         const found = entry !== undefined && raw.findIn(entry, writer.bytes, writer.length);
         scratch.putWriter(writer);
         return found ? this.#value.decode(raw.hitValue()) : undefined;
@@ -320,7 +332,8 @@ export class TableReader<K, V> {
    *
    * @typeParam T What the function returns.
    * @param key The key.
-   * @param show Is shown the value; not called if there is none. What it throws is thrown.
+   * @param show Is shown the value; not called if there is none. What it throws is thrown. It may read and
+   * write as it likes, and close the database. `invalid-argument` for what is no function.
    * @returns What the function returns, or undefined if there is no value.
    *
    * @example
@@ -334,10 +347,11 @@ export class TableReader<K, V> {
    * ```
    */
   view<T>(key: K, show: (bytes: Uint8Array) => T): T | undefined {
+    checkCallback(show, () => `view of the table "${this.#name}"`);
     const raw = this.#raw;
     const { epochs, scratch } = raw;
     const writer = scratch.takeWriter();
-    this.#key.encode(key, writer);
+    encodeWith(this.#key, key, writer);
     epochs.enter();
     try {
       const found = this.#viewOf(writer.bytes, writer.length);
@@ -366,7 +380,9 @@ export class TableReader<K, V> {
    * not to be written to. (Values too large to stand beside their keys are copied first.)
    *
    * @param range Which; undefined for all. `invalid-argument` as {@linkcode Range} says.
-   * @param show Is shown each entry; `false` ends the scan. What it throws is thrown.
+   * @param show Is shown each entry; `false` ends the scan. What it throws is thrown. It may read and write as
+   * it likes, of which the scan shows nothing; when it closes the database, the scan throws `closed` before the
+   * next page. `invalid-argument` for what is no function.
    * @returns How many entries were shown, the one that ended it included.
    *
    * @example
@@ -386,6 +402,7 @@ export class TableReader<K, V> {
     range: Range<K> | undefined,
     show: (key: Uint8Array, value: Uint8Array) => boolean | void,
   ): number {
+    checkCallback(show, () => `scan of the table "${this.#name}"`);
     return scanEntries(this.#raw, encodeRange(this.#key, range), show);
   }
 

@@ -1,7 +1,7 @@
 /** The codec of byte strings. @module */
 
 import type { Codec } from "../codec.ts";
-import type { ByteWriter } from "../codec_writer.ts";
+import { type ByteWriter, isBytes } from "../codec_writer.ts";
 import { refused } from "./describe.ts";
 import { carve } from "./tuning.ts";
 
@@ -10,7 +10,7 @@ import { carve } from "./tuning.ts";
  * of a range is a `Uint8Array` too.
  *
  * Takes a `Uint8Array` (also a subclass, also on shared memory) and copies it; anything else, and
- * one whose buffer is detached, is `invalid-argument`; more than 1 GiB is `too-large`. What it
+ * one whose buffer was detached or has shrunk away from under it, is `invalid-argument`; more than 1 GiB is `too-large`. What it
  * returns is the caller's own, but small results share one `ArrayBuffer`: use the array, not its
  * `buffer`, and copy it with `slice()` before transferring it.
  *
@@ -36,12 +36,6 @@ export const bytes: Codec<Uint8Array> = {
 };
 
 function encodeBytes(value: unknown, target: ByteWriter): void {
-  // A detached array has no bytes left; an empty one is a value.
-  if (
-    !(value instanceof Uint8Array) ||
-    (value.length === 0 && (value.buffer as ArrayBuffer).detached === true)
-  ) {
-    throw refused("bytes", "a Uint8Array", value);
-  }
+  if (!isBytes(value)) throw refused("bytes", "a Uint8Array", value);
   target.raw(value);
 }

@@ -29,6 +29,14 @@ export function describe(value: unknown): string {
       return "a symbol";
   }
   if (value === null) return "null";
+  try {
+    return describeObject(value as object);
+  } catch {
+    return "an object"; // of which not even that can be asked: a revoked proxy
+  }
+}
+
+function describeObject(value: object): string {
   if (Array.isArray(value)) return `an array of ${value.length} elements`;
   const tag = Object.prototype.toString.call(value).slice(8, -1);
   if (ArrayBuffer.isView(value)) {

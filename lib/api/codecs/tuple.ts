@@ -18,6 +18,7 @@
 import { ManifoldError } from "../../errors.ts";
 import { checkCodec, type Codec } from "../codec.ts";
 import type { ByteWriter } from "../codec_writer.ts";
+import { encodeWith } from "../encode.ts";
 import { damaged, refused } from "./describe.ts";
 
 const END = 0x00;
@@ -76,8 +77,7 @@ class TupleCodec implements Codec<readonly unknown[]> {
     if (codecs.length === 0) {
       throw new ManifoldError("invalid-argument", "tuple() needs the codec of one element or more");
     }
-    for (const codec of codecs) checkCodec(codec, "key");
-    this.name = `tuple(${codecs.map((codec) => codec.name).join(",")})`;
+    this.name = `tuple(${codecs.map((codec) => checkCodec(codec, "key")).join(",")})`;
     if (codecs.every((codec) => codec.fixedSize !== undefined)) {
       this.fixedSize = codecs.reduce((sum, codec) => sum + codec.fixedSize!, 0);
     }
@@ -118,7 +118,7 @@ class TupleCodec implements Codec<readonly unknown[]> {
       const codec = this.#codecs[i];
       const start = target.length;
       try {
-        codec.encode(elements[i], target);
+        encodeWith(codec, elements[i], target);
       } catch (cause) {
         if (!(cause instanceof ManifoldError)) throw cause;
         throw new ManifoldError(cause.code, `element ${i} of ${this.name}: ${cause.message}`, {
