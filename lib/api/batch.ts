@@ -65,7 +65,12 @@ export class Batch {
    */
   set<K, V>(table: Table<K, V>, key: K, value: V): this {
     const target = this.#target("set", table);
-    return this.#add(target, (address) => this.#writer.set(address, target, key, value));
+    const address = this.#address(target);
+    if (address === undefined) {
+      this.#first(target, (address) => this.#writer.set(address, target, key, value));
+    } else this.#writer.set(address, target, key, value);
+    this.#size++;
+    return this;
   }
 
   /**
@@ -77,7 +82,12 @@ export class Batch {
    */
   delete<K, V>(table: Table<K, V>, key: K): this {
     const target = this.#target("delete", table);
-    return this.#add(target, (address) => this.#writer.delete(address, target, key));
+    const address = this.#address(target);
+    if (address === undefined) {
+      this.#first(target, (address) => this.#writer.delete(address, target, key));
+    } else this.#writer.delete(address, target, key);
+    this.#size++;
+    return this;
   }
 
   /**
@@ -92,9 +102,12 @@ export class Batch {
   deleteRange<K, V>(table: Table<K, V>, range: Range<K>): this {
     const target = this.#target("deleteRange", table);
     const { lower, upper, empty } = deletableRange(target, range);
-    if (!empty) {
-      return this.#add(target, (address) => this.#writer.deleteRange(address, lower, upper));
-    }
+    const address = this.#address(target);
+    if (empty) {
+      // Nothing to do, and no reason to make the table.
+    } else if (address === undefined) {
+      this.#first(target, (address) => this.#writer.deleteRange(address, lower, upper));
+    } else this.#writer.deleteRange(address, lower, upper);
     this.#size++;
     return this;
   }
@@ -137,26 +150,25 @@ export class Batch {
     );
   }
 
-  /** Adds a write to a table; if that throws, the table is not opened for its sake either. */
-  #add<K, V>(target: TableTarget<K, V>, write: (address: number) => void): this {
+  /** What operations call a table that the batch has written to. */
+  #address<K, V>({ name, codecs }: TableTarget<K, V>): number | undefined {
+    return this.#addresses.get(`${name}\0${codecs}`);
+  }
+
+  /** Adds the first write to a table; if that throws, the table is not opened for its sake either. */
+  #first<K, V>(target: TableTarget<K, V>, write: (address: number) => void): void {
     const { name, codecs } = target;
-    const known = this.#addresses.get(`${name}\0${codecs}`);
-    if (known !== undefined) write(known);
-    else {
-      const id = target.id();
-      this.#writer.checkIdle();
-      const before = this.#writer.mark();
-      const address = id ?? this.#writer.openTable(name, codecs);
-      try {
-        write(address);
-      } catch (error) {
-        this.#writer.rollback(before);
-        throw error;
-      }
-      this.#addresses.set(`${name}\0${codecs}`, address);
-      if (id !== undefined) this.#named.push({ id, name, codecs });
+    const id = target.id();
+    this.#writer.checkIdle();
+    const before = this.#writer.mark();
+    const address = id ?? this.#writer.openTable(name, codecs);
+    try {
+      write(address);
+    } catch (error) {
+      this.#writer.rollback(before);
+      throw error;
     }
-    this.#size++;
-    return this;
+    this.#addresses.set(`${name}\0${codecs}`, address);
+    if (id !== undefined) this.#named.push({ id, name, codecs });
   }
 }

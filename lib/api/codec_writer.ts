@@ -27,6 +27,9 @@ const encoder = new TextEncoder();
 /** From here on a codec may only append to, or take back from, what it writes itself; see lib/api/encode.ts. */
 export let guard: (target: ByteWriter) => number;
 
+/** Appends bytes that {@linkcode isBytes} or that are ours. */
+export let append: (target: ByteWriter, bytes: Uint8Array) => void;
+
 /** Ends that; with what {@linkcode guard} gave. */
 export let unguard: (target: ByteWriter, before: number) => void;
 
@@ -74,6 +77,10 @@ export class ByteWriter {
     };
     unguard = (target, before) => {
       target.#floor = before;
+    };
+    append = (target, bytes) => {
+      const at = target.reserve(bytes.length);
+      target.#bytes.set(bytes, at);
     };
   }
 
@@ -177,8 +184,7 @@ export class ByteWriter {
         `ByteWriter: raw() takes a Uint8Array, not ${describe(bytes)}`,
       );
     }
-    const at = this.reserve(bytes.length);
-    this.#bytes.set(bytes, at);
+    append(this, bytes);
   }
 
   /**

@@ -30,7 +30,7 @@ import { ManifoldError } from "../errors.ts";
 import { VALUE_BYTES_MAX } from "../storage/overflow.ts";
 import { keyBytesMax } from "../tree/page.ts";
 import type { Codec } from "./codec.ts";
-import { ByteWriter } from "./codec_writer.ts";
+import { append, ByteWriter } from "./codec_writer.ts";
 import { encodeWith } from "./encode.ts";
 import type { KeyBound } from "./range.ts";
 
@@ -235,8 +235,8 @@ export class OperationsWriter {
     if (this.#out.length > 0 && value.length > CHUNK_BYTES) this.#seal();
     const out = this.#out;
     const at = out.reserve(OP_HEADER_BYTES);
-    out.raw(key);
-    out.raw(value);
+    append(out, key);
+    append(out, value);
     this.#finish(at, kind, flags, key.length, id, value.length);
   }
 
@@ -269,7 +269,7 @@ export class OperationsWriter {
     if (this.#chunks.length > mark.chunks) {
       const [chunk] = this.#chunks.splice(mark.chunks);
       this.#out = new ByteWriter(Math.max(FIRST_BYTES, mark.bytes));
-      this.#out.raw(chunk.subarray(0, mark.bytes));
+      append(this.#out, chunk.subarray(0, mark.bytes));
       this.#chunkBytes = this.#chunks.reduce((sum, { length }) => sum + length, 0);
     } else this.#startOver(mark.bytes);
     this.#aliases = mark.aliases;
@@ -279,7 +279,7 @@ export class OperationsWriter {
   #startOver(at: number): void {
     const kept = this.#out.view().subarray(0, at);
     this.#out = new ByteWriter(Math.max(FIRST_BYTES, at));
-    this.#out.raw(kept);
+    append(this.#out, kept);
   }
 
   /** Finishes the chunk in the making. */

@@ -1,7 +1,7 @@
 /** The codec of byte strings. @module */
 
 import type { Codec } from "../codec.ts";
-import { type ByteWriter, isBytes } from "../codec_writer.ts";
+import { append, type ByteWriter, isBytes } from "../codec_writer.ts";
 import { refused } from "./describe.ts";
 import { carve } from "./tuning.ts";
 
@@ -37,5 +37,5 @@ export const bytes: Codec<Uint8Array> = {
 
 function encodeBytes(value: unknown, target: ByteWriter): void {
   if (!isBytes(value)) throw refused("bytes", "a Uint8Array", value);
-  target.raw(value);
+  append(target, value);
 }
