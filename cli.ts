@@ -27,7 +27,9 @@ import {
   Progress,
   size,
 } from "./lib/cli/output.ts";
+import { printSalvage, salvageInto } from "./lib/cli/salvage.ts";
 import { figuresOf, printFigures } from "./lib/cli/stats.ts";
+import { printReport, verify } from "./lib/cli/verify.ts";
 import { ManifoldError } from "./lib/errors.ts";
 
 const FAILED = 1;
@@ -35,6 +37,9 @@ const WRONG_USAGE = 2;
 
 /** Bytes of the cache: each command goes over the file once. */
 const CACHE_BYTES = 64 * 2 ** 20;
+
+/** Thrown when all that there is to say of the damage was printed. */
+class DamageFound extends Error {}
 
 /**
  * Runs the command line.
@@ -63,6 +68,7 @@ export async function main(args: readonly string[]): Promise<number> {
       return error.exitCode === 0 ? 0 : WRONG_USAGE;
     }
     if (error instanceof OutputClosed) return 0; // as for head: it has seen what it wanted
+    if (error instanceof DamageFound) return await out.flush().then(() => FAILED, () => FAILED);
     await complain(`manifold: ${told(error)}`);
     return FAILED;
   }
@@ -72,7 +78,11 @@ function told(error: unknown): string {
   if (!(error instanceof ManifoldError)) {
     return `this is a defect of the program: ${error instanceof Error ? error.stack : error}`;
   }
-  const remedy = error.code === "needs-recovery" ? " (give --recover)" : "";
+  const remedy = error.code === "needs-recovery"
+    ? " (give --recover)"
+    : error.code === "corrupt"
+    ? " (verify tells what is damaged, salvage copies what can be read)"
+    : "";
   return `${error.code}: ${error.message}${remedy}`;
 }
 
@@ -101,6 +111,28 @@ function program(out: Output, progress: Progress): Command {
         else await printFigures(figures, out);
       })
     );
+
+  command(manifold, "verify", "Checks every page of a database for damage.")
+    .argument("<path>", "the database")
+    .option("--json", "print one object in JSON")
+    .option("--recover", "recover the database first if it was not closed; this writes to it")
+    .action((path: string, options: { json?: boolean; recover?: boolean }) =>
+      reading(path, options.recover, async (db) => {
+        const report = await verify(db, progress);
+        if (options.json) await out.line(JSON.stringify(report, undefined, 2));
+        else await printReport(path, report, out);
+        if (!report.ok) throw new DamageFound();
+      })
+    );
+
+  command(manifold, "salvage", "Copies what can be read of a damaged database into a new one.")
+    .argument("<damaged>", "the damaged database; it is only read")
+    .argument("<new>", "where the new database goes; there must be nothing yet")
+    .action(async (damaged: string, fresh: string) => {
+      const report = await salvageInto(damaged, fresh, progress);
+      await printSalvage(fresh, report, out);
+      if (!report.complete) throw new DamageFound();
+    });
 
   command(manifold, "dump", "Writes all entries to the standard output, as lines of JSON.")
     .argument("<path>", "the database")

@@ -283,6 +283,8 @@ test("cli: wrong usage ends with 2 and says how it is used; --help ends with 0",
       ["load", "a", "b", "c"],
       ["load", "a", "--batch", "0"],
       ["load", "a", "--batch", "many"],
+      ["verify"],
+      ["salvage", "a"],
       ["stats", "a", "--no-such-option"],
     ]
   ) {
@@ -291,7 +293,7 @@ test("cli: wrong usage ends with 2 and says how it is used; --help ends with 0",
     assertMatch(errors, /--help/);
     assert(!errors.includes("    at "), errors);
   }
-  for (const command of [undefined, "stats", "dump", "load"]) {
+  for (const command of [undefined, "stats", "verify", "salvage", "dump", "load"]) {
     const args = command === undefined ? ["--help"] : [command, "--help"];
     assertMatch(assertOk(await manifold(args)), new RegExp(`^Usage: manifold ${command ?? ""}`));
   }
@@ -310,16 +312,62 @@ test("cli: a missing, foreign or damaged file is an error with its code, and sta
     // Every page of the family from the eighth on.
     for (let at = 8 * 4096 + 1000; at < bytes.length; at += 4096) bytes[at] ^= 1;
     await writeFile(damaged, bytes);
-    for (const command of ["stats", "dump"]) {
+    for (const command of ["stats", "dump", "verify"]) {
       assertFailed(await manifold([command, none]), "not-found", none);
       assertFailed(await manifold([command, dir]), "not-a-database", dir);
       assertFailed(await manifold([command, foreign]), "not-a-database", foreign);
-      assertFailed(await manifold([command, damaged]), "corrupt", damaged, "page");
+      if (command === "verify") continue; // it reports that as its result
+      assertFailed(await manifold([command, damaged]), "corrupt", damaged, "page", "salvage");
     }
     assertFailed(await manifold(["load", none, join(dir, "no dump")]), "not-found", "no dump");
     assertFailed(await manifold(["load", none, foreign]), "invalid-argument", "line 1");
     assert(!await exists(none), "a database is made only for a dump");
     assertEquals(new Uint8Array(await readFile(damaged)), bytes);
+  }));
+
+test("cli: verify says what is damaged, and salvage copies the rest", () =>
+  withTempDir(async (dir) => {
+    const [sound, damaged, fresh] = ["sound", "damaged", "fresh"].map((name) => join(dir, name));
+    for (const path of [sound, damaged]) {
+      await using db = await open(path, SMALL);
+      const table = (await db.columnFamily("shop\u001b[31m")).table("stock", { key: text });
+      await table.setMany(Array.from({ length: 500 }, (_, i) => [`key ${i}`, new Uint8Array(300)]));
+    }
+    const bytes = new Uint8Array(await readFile(damaged));
+    bytes[12 * 4096 + 1000] ^= 1;
+    await writeFile(damaged, bytes);
+
+    assertMatch(
+      assertOk(await manifold(["verify", sound])),
+      /: sound\n1 column family, 1 table, 500 entries; \d+ pages /,
+    );
+    const report = JSON.parse(assertOk(await manifold(["verify", sound, "--json"])));
+    assertEquals([report.ok, report.entries, report.findings], [true, 500, []]);
+
+    const told = await manifold(["verify", damaged]);
+    assertEquals([told.code, told.errors], [1, ""]);
+    assertMatch(told.output, /: damaged, 1 finding\n/);
+    assertMatch(told.output, /\nchecksum .*page 12\b/);
+    assert(!told.output.includes("\u001b"), "a terminal would obey it");
+    const { code, output } = await manifold(["verify", damaged, "--json"]);
+    assertEquals(code, 1);
+    assertEquals(JSON.parse(output).findings[0].page, 12);
+
+    const salvaged = await manifold(["salvage", damaged, fresh]);
+    assertEquals([salvaged.code, salvaged.errors], [1, ""]);
+    const lost = Number(/\n(\d+) entr\w+ (?:is|are) known to be missing/.exec(salvaged.output)![1]);
+    assert(lost > 0 && lost < 20, salvaged.output);
+    assertMatch(
+      salvaged.output,
+      new RegExp(`^${500 - lost} entries of 1 table in 1 column family`),
+    );
+    assertOk(await manifold(["verify", fresh]));
+    assertEquals((await contentOf(fresh)).length, 2 + 500 - lost);
+    assertFailed(await manifold(["salvage", damaged, fresh]), "already-exists", fresh);
+    assertEquals(new Uint8Array(await readFile(damaged)), bytes);
+    const again = join(dir, "again");
+    assertMatch(assertOk(await manifold(["salvage", sound, again])), /\nnothing is missing\n/);
+    assertEquals(await contentOf(again), await contentOf(sound));
   }));
 
 test("cli: a database that was not closed is read after --recover only", () =>
