@@ -258,7 +258,7 @@ test("checkPage accepts pages, and what it accepts of mutated pages can be read"
       : searchBranch(chunk, base, key, 0, key.length);
     assert((slot < 0 ? ~slot : slot) <= count);
     if (!leaf) continue;
-    const pager = { arena, load: () => 1 };
+    const pager = { arena, pagesMax: () => 1, load: () => 1 };
     const root = new TreeRoot();
     root.height = 1;
     root.count = count;

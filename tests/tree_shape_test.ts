@@ -222,8 +222,9 @@ test("a failing reserve leaves the tree as it was", () => {
   const before = root.clone();
   const full: PageWriter = {
     arena: pager.arena,
-    load: (words, index, cold) => pager.load(words, index, cold),
-    edit: (words, index) => pager.edit(words, index),
+    load: (words, index, level, cold) => pager.load(words, index, level, cold),
+    pagesMax: () => pager.pagesMax(),
+    edit: (words, index, level) => pager.edit(words, index, level),
     create: (kind, level, words, index) => pager.create(kind, level, words, index),
     free: (words, index) => pager.free(words, index),
     freeOverflow: (words, index) => pager.freeOverflow(words, index),

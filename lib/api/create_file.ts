@@ -11,7 +11,14 @@ import { ManifoldError } from "../errors.ts";
 import { directoryOf } from "../runtime/paths.ts";
 import { runtime } from "../runtime/runtime.ts";
 import type { Checksum } from "../storage/checksum.ts";
-import { decodeDirectory, type Directory, encodeDirectory } from "../storage/directory.ts";
+import {
+  decodeDirectory,
+  type Directory,
+  DIRECTORY_BYTES_MAX,
+  encodeDirectory,
+  extentOf,
+} from "../storage/directory.ts";
+import { DIRECTORY_OWNER } from "../storage/extents.ts";
 import type { File } from "../storage/file.ts";
 import { encodeMeta, firstDataPage, type Meta, META_BYTES, metaOffset } from "../storage/meta.ts";
 
@@ -87,8 +94,20 @@ export function readDirectoryBlob(file: File, meta: Meta, checksum: Checksum): D
       `${path}: the directory at byte ${offset} ${how}; restore a backup`,
     );
   if (offset + meta.directoryBytes > file.size()) throw corrupt("lies beyond the end of the file");
+  if (meta.directoryBytes > DIRECTORY_BYTES_MAX) {
+    throw corrupt(`has ${meta.directoryBytes} bytes, more than any can have`);
+  }
   const bytes = new Uint8Array(meta.directoryBytes);
   file.read(offset, bytes);
   if (!checksum.matches(meta.directoryChecksum, 0, bytes)) throw corrupt("has a wrong checksum");
-  return decodeDirectory(bytes, path, firstDataPage(meta.pageSize));
+  const directory = decodeDirectory(bytes, path, firstDataPage(meta.pageSize), meta.pageSize);
+  if (directory.generation > meta.generation) {
+    throw corrupt(`is of generation ${directory.generation}, its meta page of ${meta.generation}`);
+  }
+  const own = extentOf(directory.extents, meta.directoryPage);
+  if (
+    own === undefined || own.free || own.owner !== DIRECTORY_OWNER ||
+    own.start !== meta.directoryPage || meta.directoryBytes > own.pages * meta.pageSize
+  ) throw corrupt("does not say of its own pages that they are its own");
+  return directory;
 }

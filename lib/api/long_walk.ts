@@ -26,13 +26,17 @@ class RenewingReader implements PageReader {
     this.#table = table;
   }
 
-  load(words: Uint32Array, index: number, cold?: boolean): number {
+  load(words: Uint32Array, index: number, level: number, cold?: boolean): number {
     const { epochs, store } = this.#table;
     if (++this.#loads % LOADS_PER_EPOCH === 0) {
       epochs.leave();
       epochs.enter();
     }
-    return store.load(words, index, cold);
+    return store.load(words, index, level, cold);
+  }
+
+  pagesMax(): number {
+    return this.#table.store.pagesMax();
   }
 }
 

@@ -215,7 +215,7 @@ export class RawEntries {
       batch.clear();
       this.#entriesMax = Math.min(this.#entriesMax * 4, ENTRIES_MAX);
       // The cursor's frame did not last, its reference does.
-      const frame = store.load(cursor.refs, 0, true);
+      const frame = store.load(cursor.refs, 0, 0, true);
       cursor.chunk = store.arena.chunk(frame);
       cursor.base = store.arena.base(frame);
       this.#at = 0;

@@ -114,7 +114,9 @@ export class RawTable {
     if (!(error instanceof ManifoldError) || error.code !== "corrupt") return error;
     const table = `table "${this.name}" of the column family "${this.source.familyName}"`;
     if (error.message.startsWith(table)) return error;
-    return new ManifoldError("corrupt", `${table}: ${error.message}`, { cause: error });
+    const { path } = this.source;
+    const place = error.message.includes(path) ? "" : `${path}: `;
+    return new ManifoldError("corrupt", `${table}: ${place}${error.message}`, { cause: error });
   }
 
   /** Looks a key up; the scratch's hit says where it is. Inside an epoch. */

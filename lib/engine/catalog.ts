@@ -8,12 +8,13 @@
  */
 
 import { ManifoldError } from "../errors.ts";
-import type { FamilyState } from "../memory/family_slots.ts";
+import { decodeName, type FamilyState, ID_MAX } from "../memory/family_slots.ts";
 import { decodeText } from "../memory/utf8.ts";
+import { COUNT_MAX } from "../storage/bytes.ts";
 import { Cursor } from "../tree/cursor.ts";
 import { find, Hit } from "../tree/find.ts";
 import type { PageReader } from "../tree/pager.ts";
-import { TreeRoot } from "../tree/root.ts";
+import { HEIGHT_MAX, TreeRoot } from "../tree/root.ts";
 
 const FIXED_BYTES = 32;
 
@@ -47,11 +48,18 @@ export function decodeTableEntry(bytes: Uint8Array): TableEntry {
   root.height = view.getUint32(4, true);
   for (let i = 0; i < 4; i++) root.ref[i] = view.getUint32(8 + i * 4, true);
   root.count = view.getUint32(24, true) + view.getUint32(28, true) * 2 ** 32;
-  return {
-    id: view.getUint32(0, true),
-    codecs: decodeText(bytes.slice(FIXED_BYTES)),
-    root,
-  };
+  const id = view.getUint32(0, true);
+  if (
+    id === 0 || id > ID_MAX || root.height > HEIGHT_MAX || root.count > COUNT_MAX ||
+    (root.height === 0) !== (root.count === 0)
+  ) {
+    throw new ManifoldError(
+      "corrupt",
+      `an entry of a catalog says that table ${id} has ${root.count} entries on ${root.height} ` +
+        "levels; restore a backup",
+    );
+  }
+  return { id, codecs: decodeText(bytes.slice(FIXED_BYTES)), root };
 }
 
 /** The catalog's tree of a state. */
@@ -89,8 +97,15 @@ export function listTables(
     const { u8 } = cursor.chunk;
     const key = cursor.keyOffset(cursor.slot);
     const value = cursor.valueOffset(cursor.slot);
+    const name = decodeName(u8.slice(key, key + cursor.keyLength(cursor.slot)));
+    if (name === undefined || tables.length >= state.tables) {
+      throw new ManifoldError(
+        "corrupt",
+        `a catalog has impossible names, or more than its ${state.tables} tables; restore a backup`,
+      );
+    }
     tables.push({
-      name: decodeText(u8.slice(key, key + cursor.keyLength(cursor.slot))),
+      name,
       entry: decodeTableEntry(u8.slice(value, value + cursor.valueLength(cursor.slot))),
     });
   }

@@ -169,16 +169,18 @@ export class FamilyEngine {
     copyFamilyState(this.#published, this.#next);
     epochs.enter();
     try {
-      if (this.#handed.imageBytes > 0) {
-        const image = readOverflow(store, this.#handed.image, 0, this.#handed.imageBytes);
-        this.#allocator.restore(image, `the allocator image of column family "${this.name}"`);
-      }
-      // Segments that were taken after the image was made are empty for its version.
-      for (const extent of this.#parts.extents.list()) {
-        if (!extent.free && extent.owner === this.id) {
-          this.#allocator.adopt(extent.start, extent.pages);
-        }
-      }
+      const { image, imageBytes } = this.#handed;
+      const bits = imageBytes > 0 ? readOverflow(store, image, 0, imageBytes) : new Uint8Array(0);
+      const extents = this.#parts.extents.list().filter((one) =>
+        !one.free && one.owner === this.id
+      );
+      this.#allocator.restore(
+        bits,
+        extents,
+        `${store.file.path}: the allocator image, at page ${
+          image[0]
+        }, of column family "${this.name}"`,
+      );
       this.#loadTables();
     } finally {
       epochs.leave();

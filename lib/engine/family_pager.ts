@@ -119,8 +119,12 @@ export class FamilyPager implements PageWriter, Reclaiming {
     return [...(last ? this.#lastFresh : this.#fresh)].flat();
   }
 
-  load(words: Uint32Array, index: number, cold?: boolean): number {
-    return this.#parts.store.load(words, index, cold);
+  load(words: Uint32Array, index: number, level: number, cold?: boolean): number {
+    return this.#parts.store.load(words, index, level, cold);
+  }
+
+  pagesMax(): number {
+    return this.#parts.store.pagesMax();
   }
 
   reserve(frames: number): void {
@@ -149,15 +153,16 @@ export class FamilyPager implements PageWriter, Reclaiming {
     }
   }
 
-  edit(words: Uint32Array, index: number): number {
+  edit(words: Uint32Array, index: number, level: number): number {
     const page = words[index];
     const { store } = this.#parts;
     if (this.#isFresh(words, index)) {
       const frame = store.frames.find(page);
       if (frame >= 0 && store.frames.markDirty(frame)) return frame;
-      return this.#reloadFresh(words, index);
+      return this.#reloadFresh(words, index, level);
     }
-    const old = store.load(words, index);
+    this.#checkOwned(page, 1);
+    const old = store.load(words, index, level);
     const frame = this.#takeFrame();
     this.#copyPage(old, frame);
     this.retired.add(page, 1, words[index + 1] + words[index + 2] * 2 ** 32);
@@ -234,6 +239,7 @@ export class FamilyPager implements PageWriter, Reclaiming {
   }
 
   giveBack(page: number, pages: number): void {
+    this.#checkOwned(page, pages); // two references of a damaged file may have led to them
     this.#parts.allocator.giveBack(page, pages);
   }
 
@@ -272,8 +278,20 @@ export class FamilyPager implements PageWriter, Reclaiming {
       this.#fresh.delete(page);
       this.#parts.allocator.giveBack(page, pages);
     } else {
+      this.#checkOwned(page, pages);
       this.retired.add(page, pages, words[index + 1] + words[index + 2] * 2 ** 32);
     }
+  }
+
+  /**
+   * What is retired will be given out again: a damaged reference must not give away what belongs to
+   * others.
+   */
+  #checkOwned(page: number, pages: number): void {
+    const { allocator, store } = this.#parts;
+    if (allocator.isUsed(page, pages)) return;
+    const what = pages === 1 ? "it is" : `some of the ${pages} from it on are`;
+    throw store.corrupt(page, `${what} not among the family's pages in use`);
   }
 
   #newRun(pages: number, words: Uint32Array, index: number): void {
@@ -298,11 +316,11 @@ export class FamilyPager implements PageWriter, Reclaiming {
   }
 
   /** A fresh page that was written early and evicted comes back to be changed again. */
-  #reloadFresh(words: Uint32Array, index: number): number {
+  #reloadFresh(words: Uint32Array, index: number, level: number): number {
     const { store, slot } = this.#parts;
     const page = words[index];
     const frame = this.#takeFrame();
-    store.readInto(frame, words, index);
+    store.readInto(frame, words, index, level);
     store.frames.unlink(page);
     store.frames.publishDirty(frame, page, slot);
     return frame;

@@ -393,7 +393,11 @@ export class Writer {
    */
   #undo(request: Request | undefined, error: unknown): void {
     if (!(error instanceof ManifoldError)) throw error;
-    const group = this.#group!;
+    const group = this.#group;
+    if (group === undefined) { // it could not even be begun
+      if (request !== undefined) this.#refuse(request, error.code, 0);
+      return;
+    }
     this.#dropGroup(group);
     this.bypass = false;
     if (group.requests.length === 1) {

@@ -38,12 +38,21 @@
 import { ERROR_CODES, type ErrorCode, ManifoldError } from "../errors.ts";
 import { type Control, FAMILY_CHANGES, FAMILY_LOCK, NEXT_FAMILY_ID } from "./control.ts";
 import { SpinLock } from "./spin_lock.ts";
-import { decodeText } from "./utf8.ts";
+import { decodeExactly, decodeText } from "./utf8.ts";
 
 /** Families that one file can hold at once. */
 export const FAMILIES_MAX = 8192;
 /** Bytes of a name of a family or table. */
 export const NAME_BYTES_MAX = 255;
+
+/** The most that an id (of a family or table) can be: shared memory holds them as signed words. */
+export const ID_MAX = 2 ** 31 - 1;
+
+/** The name of a family or table that a file holds; undefined if it is none. */
+export function decodeName(bytes: Uint8Array): string | undefined {
+  if (bytes.length === 0 || bytes.length > NAME_BYTES_MAX || bytes.includes(0)) return undefined;
+  return decodeExactly(bytes);
+}
 
 const SLOT_WORDS = 256;
 const STATE = 0;

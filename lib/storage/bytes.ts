@@ -59,6 +59,12 @@ export class FieldWriter {
   }
 }
 
+/**
+ * Versions, generations and log positions count from 0 and never come near 2^53; a file that says more than
+ * this could not be counted on in.
+ */
+export const COUNT_MAX = 2 ** 52;
+
 /** Reads fields; going past the end, or a number above 2^53, is `corrupt`. */
 export class FieldReader {
   readonly #bytes: Uint8Array;

@@ -23,6 +23,7 @@
 import { ManifoldError } from "../errors.ts";
 import { PAGE_SIZE_MAX, PAGE_SIZE_MIN } from "../tree/page.ts";
 import type { Checksum } from "./checksum.ts";
+import { COUNT_MAX } from "./bytes.ts";
 import type { File } from "./file.ts";
 
 export const META_BYTES = 4096;
@@ -83,17 +84,21 @@ export function decodeMeta(bytes: Uint8Array, checksum: Checksum): MetaReading {
   const version = view.getUint32(12, true);
   if (version !== FORMAT_VERSION) return { problem: "version", version };
   const pageSize = view.getUint32(32, true);
+  const clean = view.getUint32(36, true);
+  const generation = getU53(view, 40);
+  const logPosition = getU53(view, 56);
   if (
-    pageSize < PAGE_SIZE_MIN || pageSize > PAGE_SIZE_MAX || (pageSize & (pageSize - 1)) !== 0
+    pageSize < PAGE_SIZE_MIN || pageSize > PAGE_SIZE_MAX || (pageSize & (pageSize - 1)) !== 0 ||
+    clean > 1 || generation === 0 || generation > COUNT_MAX || logPosition > COUNT_MAX
   ) return { problem: "damaged" };
   return {
     meta: {
       uuid: bytes.slice(16, 32),
       pageSize,
-      clean: view.getUint32(36, true) === 1,
-      generation: getU53(view, 40),
+      clean: clean === 1,
+      generation,
       salt: bytes.slice(48, 56),
-      logPosition: getU53(view, 56),
+      logPosition,
       directoryPage: view.getUint32(64, true),
       directoryBytes: view.getUint32(68, true),
       directoryChecksum: bytes.slice(72, 80),
@@ -112,10 +117,13 @@ export function metaOffset(generation: number): number {
  * @throws {ManifoldError} `not-a-database`, `unsupported-version` or `corrupt`.
  */
 export function readMeta(file: File, checksum: Checksum): Meta {
-  const readings = [0, META_BYTES].map((offset) => {
+  const readings = [0, META_BYTES].map((offset): MetaReading => {
     const bytes = new Uint8Array(META_BYTES);
     const count = file.read(offset, bytes);
-    return decodeMeta(bytes.subarray(0, count), checksum);
+    const reading = decodeMeta(bytes.subarray(0, count), checksum);
+    // Its successor would be written over the other one's successor.
+    const misplaced = "meta" in reading && metaOffset(reading.meta.generation) !== offset;
+    return misplaced ? { problem: "damaged" } : reading;
   });
   let newest: Meta | undefined;
   for (const reading of readings) {
@@ -151,5 +159,5 @@ function putU53(view: DataView, at: number, value: number): void {
 }
 
 function getU53(view: DataView, at: number): number {
-  return view.getUint32(at, true) + (view.getUint32(at + 4, true) & 0x1fffff) * 2 ** 32;
+  return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
 }

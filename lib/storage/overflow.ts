@@ -26,6 +26,7 @@ import {
 } from "../tree/page.ts";
 import type { Checksum } from "./checksum.ts";
 import type { File } from "./file.ts";
+import { PageError } from "./page_error.ts";
 import type { PageStore } from "./page_store.ts";
 
 /** The longest value, in bytes. */
@@ -96,9 +97,9 @@ export function readOverflow(
   const page = ref[at];
   const { pageSize } = store.arena;
   const offset = page * pageSize;
-  const corrupt = (how: string): ManifoldError =>
-    new ManifoldError(
-      "corrupt",
+  const corrupt = (how: string): PageError =>
+    new PageError(
+      page,
       `${store.file.path}: the overflow value at page ${page} (byte ${offset}) of the column family ` +
         `"${store.familyName}" cannot be used: ${how}; restore a backup`,
     );

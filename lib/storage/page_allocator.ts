@@ -22,6 +22,12 @@ interface Segment {
   hint: number;
 }
 
+/** Neighbouring pages. */
+export interface PageRun {
+  readonly start: number;
+  readonly pages: number;
+}
+
 /** Asks the file for a segment of at least `pages` pages; answers its first page. */
 export type TakeSegment = (pages: number) => number;
 
@@ -76,9 +82,9 @@ export class PageAllocator {
     return this.#markRun(this.#grow(pages), 0, pages);
   }
 
-  /** Gives pages back. */
+  /** Gives pages back that are in use. */
   giveBack(page: number, pages: number): void {
-    const segment = this.#segmentOf(page);
+    const segment = this.#segmentOf(page)!;
     for (let i = 0, at = page - segment.start; i < pages; i++, at++) {
       segment.bits[at >>> 5] &= ~(1 << (at & 31));
     }
@@ -87,10 +93,14 @@ export class PageAllocator {
     this.used -= pages;
   }
 
-  isUsed(page: number): boolean {
+  /** Whether all of a run are in use, in one segment. */
+  isUsed(page: number, pages: number): boolean {
     const segment = this.#segmentOf(page);
-    const at = page - segment.start;
-    return (segment.bits[at >>> 5] & (1 << (at & 31))) !== 0;
+    if (segment === undefined || page + pages > segment.start + segment.pages) return false;
+    for (let i = 0, at = page - segment.start; i < pages; i++, at++) {
+      if ((segment.bits[at >>> 5] & (1 << (at & 31))) === 0) return false;
+    }
+    return true;
   }
 
   /** Bytes that {@linkcode image} will be now. */
@@ -106,13 +116,13 @@ export class PageAllocator {
     const copies = new Map<Segment, Uint32Array>();
     for (const segment of this.#segments) copies.set(segment, segment.bits.slice());
     for (let i = 0; i < absent.length; i += 2) {
-      const segment = this.#segmentOf(absent[i]);
+      const segment = this.#segmentOf(absent[i])!;
       const bits = copies.get(segment)!;
       for (let n = 0, at = absent[i] - segment.start; n < absent[i + 1]; n++, at++) {
         bits[at >>> 5] &= ~(1 << (at & 31));
       }
     }
-    const home = this.#segmentOf(ownPage);
+    const home = this.#segmentOf(ownPage)!;
     const homeBits = copies.get(home)!;
     for (let n = 0, at = ownPage - home.start; n < ownPages; n++, at++) {
       homeBits[at >>> 5] |= 1 << (at & 31);
@@ -128,33 +138,50 @@ export class PageAllocator {
     return out.take();
   }
 
-  /** Takes over an image. @throws {ManifoldError} `corrupt`. */
-  restore(image: Uint8Array, what: string): void {
+  /**
+   * Takes over an image, and the extents that the directory says are the family's: those that are not in
+   * the image were taken after it was made, and are free. `what` names the image.
+   *
+   * @throws {ManifoldError} `corrupt` when the image is not one of these extents.
+   */
+  restore(image: Uint8Array, extents: readonly PageRun[], what: string): void {
+    const damaged = (how: string): never => {
+      throw new ManifoldError("corrupt", `${what} ${how}; restore a backup`);
+    };
     const input = new FieldReader(image, what);
     this.#segments = [];
     this.used = 0;
-    while (input.left > 0) {
-      const start = input.u32();
-      const pages = input.u32();
-      if (input.left < Math.ceil(pages / 32) * 4) {
-        throw new ManifoldError("corrupt", `${what} is cut off; restore a backup`);
-      }
-      const segment = this.#add(start, pages);
-      input.words(segment.bits);
-      let used = 0;
-      for (let i = 0; i < pages; i++) used += (segment.bits[i >>> 5] >>> (i & 31)) & 1;
-      segment.free = pages - used;
-      this.used += used;
+    let start = -1;
+    let pages = 0;
+    const read = () => {
+      if (input.left === 0) start = -1;
+      else [start, pages] = [input.u32(), input.u32()];
+    };
+    read();
+    for (const extent of extents) {
+      const segment = this.#add(extent.start, extent.pages);
+      if (extent.start !== start) continue;
+      if (extent.pages !== pages) damaged(`gives ${pages} pages to the segment at page ${start}`);
+      this.#readBits(segment, input);
+      read();
     }
+    if (start >= 0) {
+      damaged(`has a segment at page ${start} that is not the family's, or out of order`);
+    }
+  }
+
+  #readBits(segment: Segment, input: FieldReader): void {
+    const { bits, pages } = segment;
+    input.words(bits);
+    if (pages % 32 !== 0) bits[bits.length - 1] |= -1 << (pages % 32);
+    let used = 0;
+    for (let i = 0; i < pages; i++) used += (bits[i >>> 5] >>> (i & 31)) & 1;
+    segment.free = pages - used;
+    this.used += used;
   }
 
   /** Pages in use according to the {@linkcode image} made last. */
   imagePages = 0;
-
-  /** Takes over an extent that the directory says is the family's, if no segment is there yet. */
-  adopt(start: number, pages: number): void {
-    if (!this.#segments.some((segment) => segment.start === start)) this.#add(start, pages);
-  }
 
   /** The next segment: what is needed and a tenth, or a quarter of the family, within bounds. */
   #grow(need: number): Segment {
@@ -172,8 +199,11 @@ export class PageAllocator {
     // Bits past the end of the segment are never free.
     if (pages % 32 !== 0) bits[bits.length - 1] = -1 << (pages % 32);
     const segment = { start, pages, bits, free: pages, hint: 0 };
-    const at = this.#segments.findIndex((other) => other.start > start);
-    this.#segments.splice(at < 0 ? this.#segments.length : at, 0, segment);
+    const last = this.#segments.at(-1);
+    const at = last === undefined || last.start < start
+      ? this.#segments.length
+      : this.#segments.findIndex((other) => other.start > start);
+    this.#segments.splice(at, 0, segment);
     return segment;
   }
 
@@ -184,7 +214,7 @@ export class PageAllocator {
     return segment.start + at;
   }
 
-  #segmentOf(page: number): Segment {
+  #segmentOf(page: number): Segment | undefined {
     let low = 0;
     let high = this.#segments.length - 1;
     while (low < high) {
@@ -193,10 +223,9 @@ export class PageAllocator {
       else high = middle - 1;
     }
     const segment = this.#segments[low];
-    if (segment === undefined || page < segment.start || page >= segment.start + segment.pages) {
-      throw new ManifoldError("corrupt", `page ${page} belongs to no segment of its family`);
-    }
-    return segment;
+    return segment !== undefined && page >= segment.start && page < segment.start + segment.pages
+      ? segment
+      : undefined;
   }
 }
 

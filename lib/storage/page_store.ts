@@ -3,26 +3,28 @@
  * the arena for all.
  *
  * Invariants: every load happens inside an epoch; a page from the file is verified (checksum, number,
- * birth, incarnation, structure) before any thread sees it; a reader never waits for a frame.
+ * birth, incarnation, structure, level) before any thread sees it; a reader never waits for a frame.
  *
  * @module
  */
 
-import { ManifoldError } from "../errors.ts";
 import type { Arena } from "../memory/arena.ts";
 import { PRIVATE_FRAMES } from "../memory/frames.ts";
 import type { Frames } from "../memory/frames.ts";
 import { checkPage } from "../tree/page_check.ts";
 import {
   CHECKSUM_BYTES,
+  kindAtLevel,
   WORD_BIRTH_HIGH,
   WORD_BIRTH_LOW,
   WORD_INCARNATION,
+  WORD_KIND,
   WORD_NUMBER,
 } from "../tree/page.ts";
 import type { PageReader } from "../tree/pager.ts";
 import type { Checksum } from "./checksum.ts";
 import type { File } from "./file.ts";
+import { PageError } from "./page_error.ts";
 
 /** Frames that a reader looks at for a free one before it reads privately. */
 const READER_VISITS = 64;
@@ -59,7 +61,7 @@ export class PageStore implements PageReader {
     this.#privateFrames = parts.frames.count + parts.thread * PRIVATE_FRAMES;
   }
 
-  load(words: Uint32Array, index: number, cold = false): number {
+  load(words: Uint32Array, index: number, level: number, cold = false): number {
     const page = words[index];
     const frames = this.frames;
     if (page < frames.table.length) {
@@ -72,17 +74,23 @@ export class PageStore implements PageReader {
         if (
           u32[at + WORD_NUMBER] === page &&
           u32[at + WORD_BIRTH_LOW] === words[index + 1] &&
-          u32[at + WORD_INCARNATION] === words[index + 3]
+          u32[at + WORD_INCARNATION] === words[index + 3] &&
+          (u32[at + WORD_KIND] & 0xffff) === kindAtLevel(level)
         ) return frame;
       }
     }
-    return this.#miss(words, index, cold);
+    return this.#miss(words, index, level, cold);
   }
 
-  #miss(words: Uint32Array, index: number, cold: boolean): number {
+  /** Pages that the file has, and as many as can be waiting to be written to it. */
+  pagesMax(): number {
+    return Math.ceil(this.file.size() / this.arena.pageSize) + this.frames.count;
+  }
+
+  #miss(words: Uint32Array, index: number, level: number, cold: boolean): number {
     const page = words[index];
     if (page >= this.frames.table.length) {
-      throw this.#corrupt(page, "a reference leads beyond the end of the file");
+      throw this.corrupt(page, "a reference leads beyond the end of the file");
     }
     this.misses++;
     let frame = this.frames.take(this.family, READER_VISITS);
@@ -92,7 +100,7 @@ export class PageStore implements PageReader {
       this.#nextPrivate = (this.#nextPrivate + 1) % PRIVATE_FRAMES;
     }
     try {
-      this.readInto(frame, words, index);
+      this.readInto(frame, words, index, level);
     } catch (error) {
       if (shared) this.frames.giveBack(frame);
       throw error;
@@ -101,29 +109,29 @@ export class PageStore implements PageReader {
   }
 
   /** Reads the page referred to from the file into a frame that the caller owns, and verifies it. */
-  readInto(frame: number, words: Uint32Array, index: number): void {
+  readInto(frame: number, words: Uint32Array, index: number, level: number): void {
     const page = words[index];
     const { pageSize } = this.arena;
     const chunk = this.arena.chunk(frame);
     const base = this.arena.base(frame);
     const count = this.file.read(page * pageSize, chunk.u8, base, pageSize);
-    if (count < pageSize) throw this.#corrupt(page, `only ${count} of its bytes are in the file`);
+    if (count < pageSize) throw this.corrupt(page, `only ${count} of its bytes are in the file`);
     const at = base >> 2;
     const { u32 } = chunk;
     const kernel = this.arena.kernel(frame);
     const sum = kernel.sum(base + CHECKSUM_BYTES, pageSize - CHECKSUM_BYTES);
     if (u32[at] !== sum >>> 0 || u32[at + 1] !== kernel.second() >>> 0) {
-      throw this.#corrupt(page, "its checksum is wrong");
+      throw this.corrupt(page, "its checksum is wrong");
     }
     if (u32[at + WORD_NUMBER] !== page) {
-      throw this.#corrupt(page, `it says that it is page ${u32[at + WORD_NUMBER]}`);
+      throw this.corrupt(page, `it says that it is page ${u32[at + WORD_NUMBER]}`);
     }
     if (
       u32[at + WORD_BIRTH_LOW] !== words[index + 1] ||
       u32[at + WORD_BIRTH_HIGH] !== words[index + 2] ||
       u32[at + WORD_INCARNATION] !== words[index + 3]
     ) {
-      throw this.#corrupt(
+      throw this.corrupt(
         page,
         `it is an older page (born ${
           birth(u32[at + WORD_BIRTH_LOW], u32[at + WORD_BIRTH_HIGH])
@@ -134,13 +142,21 @@ export class PageStore implements PageReader {
       );
     }
     const problem = checkPage(chunk, base, pageSize);
-    if (problem !== null) throw this.#corrupt(page, problem);
+    if (problem !== null) throw this.corrupt(page, problem);
+    const kind = u32[at + WORD_KIND] & 0xffff;
+    if (kind !== kindAtLevel(level)) {
+      throw this.corrupt(
+        page,
+        `it is of kind ${kind & 0xff} and level ${kind >>> 8} where level ${level} is due`,
+      );
+    }
   }
 
-  #corrupt(page: number, how: string): ManifoldError {
+  /** The error for a page of the family for which pages are being read. */
+  corrupt(page: number, how: string): PageError {
     const { pageSize } = this.arena;
-    return new ManifoldError(
-      "corrupt",
+    return new PageError(
+      page,
       `${this.file.path}: page ${page} (at byte ${page * pageSize}) of the column family ` +
         `"${this.familyName}" cannot be used: ${how}; restore a backup`,
     );

@@ -41,9 +41,9 @@ export interface CheckedPages {
   readonly pageSize: number;
   /**
    * Copies the page referred to into `into` and says `"read"`; or says what is below it, if that is known
-   * already; or `"lost"`, after reporting why: then what the reference promises is believed.
+   * already; or `"lost"`, after reporting why: then what the reference promises is believed. `level` is due.
    */
-  read(words: Uint32Array, index: number, into: Chunk): "read" | "lost" | Below;
+  read(words: Uint32Array, index: number, into: Chunk, level: number): "read" | "lost" | Below;
   /** A leaf that was read and can be walked. */
   leaf?(page: Chunk): void;
   /** The page and all below it were walked. */
@@ -109,7 +109,7 @@ export class TreeChecker {
       say("birth", `born at ${birth}, but what refers to it at ${due.birth}`);
     }
     const page = this.#memory[due.level] ??= newChunk(pages.pageSize);
-    const known = pages.read(words, index, page);
+    const known = pages.read(words, index, page, due.level);
     if (known === "lost") return undefined;
     if (known !== "read") return known;
     yield;
@@ -195,8 +195,8 @@ export function checkTree(
   const { arena } = pager;
   const checker = new TreeChecker({
     pageSize: arena.pageSize,
-    read(words, index, into) {
-      const frame = pager.load(words, index, true);
+    read(words, index, into, level) {
+      const frame = pager.load(words, index, level, true);
       const start = arena.base(frame);
       into.u8.set(arena.chunk(frame).u8.subarray(start, start + arena.pageSize));
       return "read";

@@ -22,6 +22,7 @@ import { pageCount } from "./page.ts";
 import { type PageReader, REF_WORDS } from "./pager.ts";
 import { HEIGHT_MAX, type TreeRoot } from "./root.ts";
 import { searchBranch, searchLeaf } from "./search.ts";
+import { VisitLimit } from "./visit_limit.ts";
 
 /** Moves over the entries of a tree. The registers mean something while `valid` is true. */
 export class Cursor {
@@ -38,10 +39,12 @@ export class Cursor {
 
   private readonly slots = new Int32Array(HEIGHT_MAX);
   private readonly pager: PageReader;
+  private readonly visits: VisitLimit;
   private height = 0;
 
   constructor(pager: PageReader) {
     this.pager = pager;
+    this.visits = new VisitLimit(pager);
     this.chunk = pager.arena.chunks[0];
   }
 
@@ -138,6 +141,7 @@ export class Cursor {
   /** To the first entry of the next leaf. */
   nextLeaf(): boolean {
     if (!this.valid) return false;
+    this.visits.count();
     for (let level = 1; level < this.height; level++) {
       this.enter(level, true);
       if (this.slots[level] + 1 >= pageCount(this.chunk.u32, this.base)) continue;
@@ -157,6 +161,7 @@ export class Cursor {
   /** To the last entry of the previous leaf. */
   previousLeaf(): boolean {
     if (!this.valid) return false;
+    this.visits.count();
     for (let level = 1; level < this.height; level++) {
       this.enter(level, true);
       if (this.slots[level] === 0) continue;
@@ -203,6 +208,7 @@ export class Cursor {
     this.height = root.height;
     this.valid = root.height > 0;
     if (!this.valid) return false;
+    this.visits.reset();
     const at = (root.height - 1) * REF_WORDS;
     for (let i = 0; i < REF_WORDS; i++) this.refs[at + i] = root.ref[i];
     return true;
@@ -211,7 +217,7 @@ export class Cursor {
   /** Makes the page of a level the one in `chunk` and `base`. */
   private enter(level: number, cold: boolean): void {
     const arena = this.pager.arena;
-    const frame = this.pager.load(this.refs, level * REF_WORDS, cold);
+    const frame = this.pager.load(this.refs, level * REF_WORDS, level, cold);
     this.chunk = arena.chunks[frame >> arena.frameShift];
     this.base = (frame & arena.frameMask) << arena.pageShift;
   }

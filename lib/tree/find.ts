@@ -38,14 +38,14 @@ export function find(
   let level = root.height;
   if (level === 0) return false;
   const arena = pager.arena;
-  let frame = pager.load(root.ref, 0);
+  let frame = pager.load(root.ref, 0, level - 1);
   let chunk = arena.chunks[frame >> arena.frameShift];
   let base = (frame & arena.frameMask) << arena.pageShift;
   while (--level > 0) {
     const slot = searchBranch(chunk, base, key, keyOffset, keyLength);
     const u32 = chunk.u32;
     const cell = base + (u32[(base >> 2) + WORD_SLOTS + (slot << 1) + 1] & 0xffff);
-    frame = pager.load(u32, cell >> 2);
+    frame = pager.load(u32, cell >> 2, level - 1);
     chunk = arena.chunks[frame >> arena.frameShift];
     base = (frame & arena.frameMask) << arena.pageShift;
   }
@@ -80,7 +80,7 @@ export function rank(
   let words = root.ref;
   let index = 0;
   for (;;) {
-    const frame = pager.load(words, index);
+    const frame = pager.load(words, index, level - 1);
     const chunk = arena.chunks[frame >> arena.frameShift];
     const base = (frame & arena.frameMask) << arena.pageShift;
     if (--level === 0) {

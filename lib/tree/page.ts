@@ -71,6 +71,11 @@ export function capacityOf(pageSize: number): number {
   return pageSize - HEADER_BYTES;
 }
 
+/** Kind and level of a leaf or branch, as in the low half of {@linkcode WORD_KIND}. */
+export function kindAtLevel(level: number): number {
+  return level === 0 ? PAGE_LEAF : PAGE_BRANCH | (level << 8);
+}
+
 /** Slots in use on the page at byte `base`. */
 export function pageCount(u32: Uint32Array, base: number): number {
   return u32[(base >> 2) + WORD_KIND] >>> 16;

@@ -19,14 +19,17 @@ export interface PageReader {
   readonly arena: Arena;
   /**
    * The frame that holds the page referred to at `words[index..index+3]`. It was verified against
-   * the reference. It stays readable until the sixteenth later `load` of the same thread or the end of
+   * the reference, and is a leaf (level 0) or a branch of that `level`: a walk that begins at a root
+   * and goes down a level with every load ends, whatever a damaged file refers to. It stays readable until the sixteenth later `load` of the same thread or the end of
    * the surrounding epoch, whichever is first: keep references over loads, not frames.
    *
    * `cold` asks not to count as a use of the page (scans).
    *
    * @throws {ManifoldError} `corrupt` if the page on disk is not the one referred to; `io`.
    */
-  load(words: Uint32Array, index: number, cold?: boolean): number;
+  load(words: Uint32Array, index: number, level: number, cold?: boolean): number;
+  /** No tree has more pages: a walk that meets more goes over some of them again and again. */
+  pagesMax(): number;
 }
 
 /** Changes pages, inside one group. Frames returned here stay until {@linkcode PageWriter.reserve}. */
@@ -43,7 +46,7 @@ export interface PageWriter extends PageReader {
    * is copied to a fresh one first; the old one is retired and the reference at `words[index]`
    * rewritten to the new one.
    */
-  edit(words: Uint32Array, index: number): number;
+  edit(words: Uint32Array, index: number, level: number): number;
   /**
    * A fresh page with an initialised header (see `page.ts`: number, birth, incarnation, kind, level,
    * family, table; everything else zero) and undefined cells; its reference is written to

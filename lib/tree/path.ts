@@ -42,7 +42,7 @@ export function editPath(
   let words = root.ref;
   let index = 0;
   for (let level = root.height - 1; level > 0; level--) {
-    const frame = pager.edit(words, index);
+    const frame = pager.edit(words, index, level);
     const chunk = arena.chunks[frame >> arena.frameShift];
     const base = (frame & arena.frameMask) << arena.pageShift;
     const slot = searchBranch(chunk, base, key, keyOffset, keyLength);
@@ -51,7 +51,7 @@ export function editPath(
     words = chunk.u32;
     index = cellAt(words, base, slot) >> 2;
   }
-  pathFrames[0] = pager.edit(words, index);
+  pathFrames[0] = pager.edit(words, index, 0);
 }
 
 /** Makes the pages editable on a way whose slots are known. */
@@ -60,13 +60,13 @@ export function editKnownPath(pager: PageWriter, root: TreeRoot): void {
   let words = root.ref;
   let index = 0;
   for (let level = root.height - 1; level > 0; level--) {
-    const frame = pager.edit(words, index);
+    const frame = pager.edit(words, index, level);
     const base = (frame & arena.frameMask) << arena.pageShift;
     pathFrames[level] = frame;
     words = arena.chunks[frame >> arena.frameShift].u32;
     index = cellAt(words, base, pathSlots[level]) >> 2;
   }
-  pathFrames[0] = pager.edit(words, index);
+  pathFrames[0] = pager.edit(words, index, 0);
 }
 
 /** Carries a change below into the counts and flags of the branches from `level` up. */

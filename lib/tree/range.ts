@@ -24,6 +24,7 @@ import { rank } from "./find.ts";
 import { type Bound, framesNeeded, HEIGHT_MAX, type TreeRoot } from "./root.ts";
 import { searchBranch, searchLeaf } from "./search.ts";
 import { settlePath } from "./settle.ts";
+import { VisitLimit } from "./visit_limit.ts";
 
 /** References of the pages being dropped, by level: frames do not last over the loads below them. */
 const dropRefs = new Uint32Array(HEIGHT_MAX * REF_WORDS);
@@ -58,7 +59,8 @@ export function removeRange(
     return removed;
   }
   pager.reserve(framesNeeded(root.height));
-  cut(pager, pager.edit(root.ref, 0), root.height - 1, lower, upper);
+  const level = root.height - 1;
+  cut(pager, pager.edit(root.ref, 0, level), level, lower, upper, new VisitLimit(pager));
   root.count -= removed;
   if (lower !== null) settleAt(pager, root, lower.key);
   if (upper !== null) settleAt(pager, root, upper.key);
@@ -69,7 +71,8 @@ export function removeRange(
 export function dropTree(pager: PageWriter, root: TreeRoot): void {
   if (root.height > 0) {
     pager.reserve(framesNeeded(root.height));
-    dropSubtree(pager, root.ref, 0, root.height - 1, true);
+    const visits = new VisitLimit(pager);
+    dropSubtree(pager, root.ref, 0, root.height - 1, true, visits);
   }
   root.ref.fill(0);
   root.height = 0;
@@ -90,6 +93,7 @@ function cut(
   level: number,
   lower: Bound | null,
   upper: Bound | null,
+  visits: VisitLimit,
 ): void {
   const arena = pager.arena;
   const chunk = arena.chunk(frame);
@@ -116,18 +120,22 @@ function cut(
   const last = upper === null ? count : searchBranch(chunk, base, upper.key, 0, upper.key.length);
   for (let slot = first + 1; slot < last; slot++) {
     const word = cellAt(u32, base, slot) >> 2;
-    dropSubtree(pager, u32, word, level - 1, cellHasOverflow(u32, word));
+    dropSubtree(pager, u32, word, level - 1, cellHasOverflow(u32, word), visits);
   }
   let from = first + 1;
   let to = last;
   if (first === last) {
-    if (cutChild(pager, u32, base, first, level - 1, lower, upper)) {
+    if (cutChild(pager, u32, base, first, level - 1, lower, upper, visits)) {
       from = first;
       to = first + 1;
     }
   } else {
-    if (first >= 0 && cutChild(pager, u32, base, first, level - 1, lower, null)) from = first;
-    if (last < count && cutChild(pager, u32, base, last, level - 1, null, upper)) to = last + 1;
+    if (first >= 0 && cutChild(pager, u32, base, first, level - 1, lower, null, visits)) {
+      from = first;
+    }
+    if (last < count && cutChild(pager, u32, base, last, level - 1, null, upper, visits)) {
+      to = last + 1;
+    }
   }
   removeSlots(chunk, base, arena.pageSize, from, to);
 }
@@ -141,11 +149,12 @@ function cutChild(
   level: number,
   lower: Bound | null,
   upper: Bound | null,
+  visits: VisitLimit,
 ): boolean {
   const arena = pager.arena;
   const word = cellAt(u32, base, slot) >> 2;
-  const frame = pager.edit(u32, word);
-  cut(pager, frame, level, lower, upper);
+  const frame = pager.edit(u32, word, level);
+  cut(pager, frame, level, lower, upper, visits);
   const childWords = arena.chunk(frame).u32;
   const childBase = arena.base(frame);
   if (pageCount(childWords, childBase) === 0) {
@@ -163,12 +172,14 @@ function dropSubtree(
   index: number,
   level: number,
   overflow: boolean,
+  visits: VisitLimit,
 ): void {
+  visits.count();
   const arena = pager.arena;
   const at = level * REF_WORDS;
   for (let i = 0; i < REF_WORDS; i++) dropRefs[at + i] = words[index + i];
   if (level > 0) {
-    let frame = pager.load(dropRefs, at, true);
+    let frame = pager.load(dropRefs, at, level, true);
     const count = pageCount(arena.chunk(frame).u32, arena.base(frame));
     for (let slot = 0; slot < count; slot++) {
       const u32 = arena.chunk(frame).u32;
@@ -177,12 +188,12 @@ function dropSubtree(
       if (level === 1 && !below) {
         pager.free(u32, word);
       } else {
-        dropSubtree(pager, u32, word, level - 1, below);
-        frame = pager.load(dropRefs, at, true);
+        dropSubtree(pager, u32, word, level - 1, below, visits);
+        frame = pager.load(dropRefs, at, level, true);
       }
     }
   } else if (overflow) {
-    const frame = pager.load(dropRefs, at, true);
+    const frame = pager.load(dropRefs, at, level, true);
     const u32 = arena.chunk(frame).u32;
     const base = arena.base(frame);
     freeExtents(pager, u32, base, 0, pageCount(u32, base));

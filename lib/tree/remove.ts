@@ -62,7 +62,7 @@ function readPath(
   let words = root.ref;
   let index = 0;
   for (let level = root.height - 1;; level--) {
-    const frame = pager.load(words, index);
+    const frame = pager.load(words, index, level);
     const chunk = arena.chunks[frame >> arena.frameShift];
     const base = (frame & arena.frameMask) << arena.pageShift;
     if (level === 0) return searchLeaf(chunk, base, key, keyOffset, keyLength);

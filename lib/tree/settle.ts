@@ -59,7 +59,8 @@ function mergeChild(pager: PageWriter, level: number): void {
   const parentBase = arena.base(pathFrames[level + 1]);
   const slot = pathSlots[level + 1];
   if (slot + 1 < pageCount(parent.u32, parentBase)) {
-    const right = pager.load(parent.u32, cellAt(parent.u32, parentBase, slot + 1) >> 2);
+    const index = cellAt(parent.u32, parentBase, slot + 1) >> 2;
+    const right = pager.load(parent.u32, index, level);
     if (fitTogether(pager, frame, right, parent, parentBase, slot + 1)) {
       mergePages(pager, frame, right, parent, parentBase, slot + 1);
       return;
@@ -67,8 +68,10 @@ function mergeChild(pager: PageWriter, level: number): void {
   }
   if (slot > 0) {
     const index = cellAt(parent.u32, parentBase, slot - 1) >> 2;
-    if (fitTogether(pager, pager.load(parent.u32, index), frame, parent, parentBase, slot)) {
-      mergePages(pager, pager.edit(parent.u32, index), frame, parent, parentBase, slot);
+    const left = pager.load(parent.u32, index, level);
+    if (fitTogether(pager, left, frame, parent, parentBase, slot)) {
+      const kept = pager.edit(parent.u32, index, level);
+      mergePages(pager, kept, frame, parent, parentBase, slot);
     }
   }
 }
@@ -152,7 +155,7 @@ function mergePages(
 function settleRoot(pager: PageWriter, root: TreeRoot): void {
   const arena = pager.arena;
   while (root.height > 0) {
-    const frame = pager.load(root.ref, 0);
+    const frame = pager.load(root.ref, 0, root.height - 1);
     const u32 = arena.chunk(frame).u32;
     const base = arena.base(frame);
     const count = pageCount(u32, base);

@@ -8,6 +8,7 @@ import { cellAt, isOverflow, keyLengthAt, payloadAt, payloadBytes } from "./cell
 import { capacityOf, HEADER_BYTES, liveBytes, pageCount } from "./page.ts";
 import { type PageReader, REF_WORDS } from "./pager.ts";
 import { HEIGHT_MAX, type TreeRoot } from "./root.ts";
+import { VisitLimit } from "./visit_limit.ts";
 
 /** Figures of a tree. */
 export interface TreeStats {
@@ -48,7 +49,7 @@ export function treeStats(pager: PageReader, root: TreeRoot): TreeStats {
   };
   const refs = new Uint32Array(HEIGHT_MAX * REF_WORDS);
   refs.set(root.ref, (root.height - 1 < 0 ? 0 : root.height - 1) * REF_WORDS);
-  if (root.height > 0) measure(pager, refs, root.height - 1, stats);
+  if (root.height > 0) measure(pager, refs, root.height - 1, stats, new VisitLimit(pager));
   if (stats.leafPages > 0) {
     stats.fill = stats.leafBytes / (stats.leafPages * capacityOf(pager.arena.pageSize));
   }
@@ -56,10 +57,17 @@ export function treeStats(pager: PageReader, root: TreeRoot): TreeStats {
 }
 
 /** Adds the page whose reference stands at its level in `refs`, and all below it. */
-function measure(pager: PageReader, refs: Uint32Array, level: number, stats: TreeStats): void {
+function measure(
+  pager: PageReader,
+  refs: Uint32Array,
+  level: number,
+  stats: TreeStats,
+  visits: VisitLimit,
+): void {
+  visits.count();
   const arena = pager.arena;
   const at = level * REF_WORDS;
-  let frame = pager.load(refs, at, true);
+  let frame = pager.load(refs, at, level, true);
   const count = pageCount(arena.chunk(frame).u32, arena.base(frame));
   if (level === 0) {
     measureLeaf(arena.chunk(frame).u32, arena.base(frame), count, arena.pageSize, stats);
@@ -71,8 +79,8 @@ function measure(pager: PageReader, refs: Uint32Array, level: number, stats: Tre
     const u32 = arena.chunk(frame).u32;
     const word = cellAt(u32, arena.base(frame), slot) >> 2;
     for (let i = 0; i < REF_WORDS; i++) refs[at - REF_WORDS + i] = u32[word + i];
-    measure(pager, refs, level - 1, stats);
-    frame = pager.load(refs, at, true);
+    measure(pager, refs, level - 1, stats, visits);
+    frame = pager.load(refs, at, level, true);
   }
 }
 

@@ -76,6 +76,7 @@ export class DamagedFile {
       bytes.slice(at, at + directoryBytes),
       path,
       firstDataPage(pageSize),
+      pageSize,
     );
   }
 

@@ -336,7 +336,7 @@ function collectPage(
 ): void {
   const { arena } = pager;
   add(pages, ref[0]);
-  const frame = pager.load(ref, 0, true);
+  const frame = pager.load(ref, 0, level, true);
   const base = arena.base(frame);
   const u32 = arena.chunk(frame).u32;
   const children: Uint32Array[] = [];

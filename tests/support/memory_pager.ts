@@ -13,6 +13,7 @@
 
 import { Arena } from "../../lib/memory/arena.ts";
 import {
+  kindAtLevel,
   PAGE_LEAF,
   WORD_BIRTH_HIGH,
   WORD_BIRTH_LOW,
@@ -82,13 +83,23 @@ export class MemoryPager implements PageWriter {
     for (let frame = all - 1; frame >= RING_FRAMES; frame--) this.#frames.push(frame);
   }
 
-  load(words: Uint32Array, index: number, _cold?: boolean): number {
+  load(words: Uint32Array, index: number, level: number, _cold?: boolean): number {
     this.loads++;
     const frame = this.#frameOf[this.#verify(words, index, FREE)];
+    this.#verifyLevel(frame, level);
     if (!this.#hostile) return frame;
     const copy = this.#ring++ % RING_FRAMES;
     this.#copy(frame, copy);
     return copy;
+  }
+
+  pagesMax(): number {
+    return this.#frameOf.length;
+  }
+
+  #verifyLevel(frame: number, level: number): void {
+    const word = this.arena.chunk(frame).u32[(this.arena.base(frame) >> 2) + WORD_KIND] & 0xffff;
+    if (word !== kindAtLevel(level)) throw new Error(`kind ${word} where level ${level} is due`);
   }
 
   reserve(frames: number): void {
@@ -106,9 +117,10 @@ export class MemoryPager implements PageWriter {
     for (let frame = 0; frame < RING_FRAMES; frame++) this.#poison(frame);
   }
 
-  edit(words: Uint32Array, index: number): number {
+  edit(words: Uint32Array, index: number, level: number): number {
     this.edits++;
     const number = this.#verify(words, index, RETIRED);
+    this.#verifyLevel(this.#frameOf[number], level);
     if (this.#birthOf[number] === this.version) return this.#hand(number);
     const fresh = this.#newPage();
     const frame = this.#frameOf[fresh];

@@ -166,6 +166,7 @@ export class PageIndex {
         there.subarray(0, directoryLength(there, file.path)),
         file.path,
         firstDataPage(pageSize),
+        pageSize,
       );
       if (directory.generation > (this.directory?.generation ?? -1)) this.directory = directory;
     } catch (error) {
