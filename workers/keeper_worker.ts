@@ -25,8 +25,9 @@ import { settleFamilies } from "../lib/engine/recovery.ts";
 import type { ThreadMemory } from "../lib/engine/thread_memory.ts";
 import { type ErrorCode, ManifoldError } from "../lib/errors.ts";
 import { GroupCommit } from "../lib/log/group_commit.ts";
-import { logPathOf, LogReader, readLogHeader } from "../lib/log/log_file.ts";
-import { scanLog } from "../lib/log/recovery_scan.ts";
+import { damageError } from "../lib/log/log_damage.ts";
+import { logPathOf, LogReader, readOwnLogHeader } from "../lib/log/log_file.ts";
+import { type LogScan, nothingOf, scanLog } from "../lib/log/recovery_scan.ts";
 import { KEEPER_WAKE, LOG_DURABLE, LOG_SPACE } from "../lib/memory/control.ts";
 import {
   CLOSED,
@@ -88,6 +89,8 @@ export class KeeperLoop {
   #log: File | undefined;
   /** What names the log's file to the system. */
   #logIdentity: string | undefined;
+  /** Whether commits that the log had, or may have had, are given up. */
+  #isLossy = false;
   #lastCheckpointAt = performance.now();
   #lastTail = -1;
   #failedAt = -Infinity;
@@ -116,7 +119,7 @@ export class KeeperLoop {
         `${path} is a ${kind}, where the database's log should be; move it away`,
       );
     }
-    const create = !this.#data.recover;
+    const create = !this.#data.recover || this.#data.acceptLogLoss;
     const log = runtime.openFile(path, { write: true, create, noFollow: true });
     try {
       if (!log.lock(false)) throw new ManifoldError("locked", `${path} is locked`);
@@ -134,13 +137,33 @@ export class KeeperLoop {
     this.#memory.file.close();
   }
 
-  /** Has the families' workers apply the log. */
+  /** Has the families' workers apply the log. A log that is refused was only read, like the file. */
   #recover(): void {
-    const { control, checksum } = this.#memory;
-    const { meta, shared } = this.#data;
-    const log = this.#openLog();
+    const { control } = this.#memory;
+    const { shared } = this.#data;
+    const { scan, capacity } = this.#scan(this.#openLog());
+    this.#isLossy = scan.damage !== undefined;
     this.#keeper.rewriteMeta();
-    const { capacity } = readLogHeader(log, checksum);
+    const busy = settleFamilies(this.#memory, scan, shared.rings.length, this.#data.path);
+    this.#commit.begin(capacity, capacity);
+    this.#commit.setRecoverEnd(scan.end);
+    for (const worker of busy) wantWorker(control, worker);
+    beginRecoveries(control, countStarted(control), busy.size);
+    setLife(control, LIFE_RECOVERING);
+  }
+
+  /** What the log has; with its loss accepted, what can be read of it. */
+  #scan(log: File): { scan: LogScan; capacity: number } {
+    const { checksum, slots } = this.#memory;
+    const { meta, acceptLogLoss, logBytes } = this.#data;
+    let capacity: number;
+    try {
+      capacity = readOwnLogHeader(log, meta, checksum).capacity;
+    } catch (error) {
+      if (!acceptLogLoss || !(error instanceof ManifoldError) || error.code === "io") throw error;
+      return { scan: nothingOf(meta.logPosition, error.message), capacity: logBytes };
+    }
+    const slotOf = (family: number): number => slots.findId(family);
     const reader = new LogReader(
       log,
       capacity,
@@ -151,13 +174,28 @@ export class KeeperLoop {
       salt: meta.salt,
       generation: meta.generation,
       checksum,
+      contained: (family) => slotOf(family) < 0 ? undefined : slots.version(slotOf(family)),
     });
-    const busy = settleFamilies(this.#memory, scan, shared.rings.length, this.#data.path);
-    this.#commit.begin(capacity, capacity);
-    this.#commit.setRecoverEnd(scan.end);
-    for (const worker of busy) wantWorker(control, worker);
-    beginRecoveries(control, countStarted(control), busy.size);
-    setLife(control, LIFE_RECOVERING);
+    if (scan.damage !== undefined && !acceptLogLoss) {
+      const nameOf = (family: number) =>
+        slotOf(family) < 0 ? undefined : slots.name(slotOf(family));
+      throw damageError(this.#logPath, scan, scan.damage, nameOf);
+    }
+    return { scan, capacity };
+  }
+
+  /**
+   * Keeps a log that was given up, under another name: it may hold what somebody can still read, or
+   * be another database's. The checkpoint that does without it is durable.
+   */
+  #setLogAside(): void {
+    const path = this.#logPath;
+    if (this.#openLog().size() === 0) return;
+    let aside = `${path}-lost`;
+    for (let n = 2; runtime.kind(aside) !== undefined; n++) aside = `${path}-lost-${n}`;
+    runtime.rename(path, aside);
+    this.#log!.close();
+    this.#log = undefined;
   }
 
   #begin(): void {
@@ -199,6 +237,7 @@ export class KeeperLoop {
     if (life === LIFE_RECOVERING) {
       if (recoveriesLeft(control) > 0) return RECOVERY_MS;
       this.#checkpoint(true);
+      if (this.#isLossy) this.#setLogAside();
       this.#begin();
       return 0;
     }

@@ -27,6 +27,8 @@ export interface WorkerData {
   /** The meta page that the database was opened with. */
   readonly meta: Meta;
   readonly logBytes: number;
+  /** Whether a recovery may go on without what a damaged or missing log had. */
+  readonly acceptLogLoss: boolean;
   /** Whether the log has to be applied first. */
   readonly recover: boolean;
 }

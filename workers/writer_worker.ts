@@ -403,13 +403,17 @@ export class WriterLoop {
     const { checksum } = this.#memory;
     const { meta, path, worker } = this.#data;
     const logPath = logPathOf(path);
-    const log = runtime.openFile(logPath, { write: false, create: false, noFollow: true });
+    let log: File | undefined;
+    const openLog = (): LogReader => {
+      log = runtime.openFile(logPath, { write: false, create: false, noFollow: true });
+      const { capacity } = readLogHeader(log, checksum);
+      return new LogReader(log, capacity, (bytes) => this.#noteGarbage(bytes * REPLAY_GARBAGE));
+    };
     let applied: boolean;
     try {
-      const { capacity } = readLogHeader(log, checksum);
       applied = replay(
         this.#memory,
-        new LogReader(log, capacity, (bytes) => this.#noteGarbage(bytes * REPLAY_GARBAGE)),
+        openLog,
         (slot) => this.#writer.engine(slot),
         {
           path: logPath,
@@ -420,7 +424,7 @@ export class WriterLoop {
         },
       );
     } finally {
-      log.close();
+      log?.close();
     }
     recoveryDone(this.#memory.control, applied);
   }

@@ -5,14 +5,14 @@
  */
 
 import { LIFE_BEGUN, lifeOf, recoveryCounts } from "../engine/life.ts";
+import { loadDirectory } from "../engine/load_directory.ts";
 import { allocateSharedMemory, type SharedMemory, ThreadMemory } from "../engine/thread_memory.ts";
 import { ManifoldError } from "../errors.ts";
 import { GroupCommit } from "../log/group_commit.ts";
-import { logPathOf, LogReader, readLogHeader } from "../log/log_file.ts";
+import { logPathOf, LogReader, readLogHeader, readOwnLogHeader } from "../log/log_file.ts";
 import { scanLog } from "../log/recovery_scan.ts";
-import { INCARNATION, LIFE, NEXT_FAMILY_ID } from "../memory/control.ts";
+import { INCARNATION, LIFE } from "../memory/control.ts";
 import { databaseState, FAILED, failure } from "../memory/database_state.ts";
-import { FAMILY_LIVE } from "../memory/family_slots.ts";
 import { carveBytesMin, decodeUtf8 } from "../runtime/fast_bytes.ts";
 import { pathOf } from "../runtime/paths.ts";
 import { runtime } from "../runtime/runtime.ts";
@@ -50,7 +50,8 @@ tuneCodecs({ decodeUtf8, carveBytesMin });
 
 /**
  * Opens the database at `path`, which is made if it is missing. After a crash the log is applied
- * first; that takes about a second for a million small entries.
+ * first; that takes about a second for a million small entries. A log that is damaged, missing or not the
+ * database's own is refused as `corrupt`, and nothing is touched, unless `acceptLogLoss` says to go on.
  *
  * @param path The path of the database's file, or a `file:` URL. Its log stands beside it, as
  * `<path>-log`, while it is open for writing.
@@ -97,7 +98,7 @@ export async function open(path: string | URL, options?: OpenOptions): Promise<D
       );
     }
     if (meta.clean) checkNothingFollows(place, meta, checksum);
-    if (!checked.readOnly) log = claimLog(place, meta, checksum);
+    if (!checked.readOnly) log = claimLog(place, meta, checksum, checked.acceptLogLoss);
     return await start(place, file, meta, directory, checked, checksum, undefined, log);
   } catch (error) {
     log?.close();
@@ -216,9 +217,14 @@ function lockedError(path: string): ManifoldError {
 
 /**
  * No thread of an earlier writer may still be able to write: each held a shared lock on the log. After a
- * crash the log must be there and be the right one.
+ * crash the log must be there and be the right one, unless its loss is accepted.
  */
-function claimLog(path: string, meta: Meta, checksum: Checksum): File | undefined {
+function claimLog(
+  path: string,
+  meta: Meta,
+  checksum: Checksum,
+  acceptLoss: boolean,
+): File | undefined {
   const logPath = logPathOf(path);
   const kind = runtime.kind(logPath);
   if (kind !== undefined && kind !== "file") {
@@ -228,27 +234,18 @@ function claimLog(path: string, meta: Meta, checksum: Checksum): File | undefine
     );
   }
   if (kind === undefined) {
-    if (meta.clean) return undefined;
+    if (meta.clean || acceptLoss) return undefined;
     throw new ManifoldError(
       "corrupt",
       `${path} was not closed cleanly and its log ${logPath} is missing: commits since the last ` +
-        `checkpoint would be lost; put the log back beside the file, or restore a backup`,
+        "checkpoint would be lost; put the log back beside the file, restore a backup, or open with " +
+        "acceptLogLoss: true to go on without them",
     );
   }
   const log = runtime.openFile(logPath, { write: true, create: false, noFollow: true });
   try {
     if (!log.lock(true)) throw lockedError(path);
-    if (!meta.clean) {
-      const header = readLogHeader(log, checksum);
-      const same = header.uuid.every((byte, i) => byte === meta.uuid[i]) &&
-        header.salt.every((byte, i) => byte === meta.salt[i]);
-      if (!same) {
-        throw new ManifoldError(
-          "corrupt",
-          `${logPath} is the log of another database, or of another time; put the right log back`,
-        );
-      }
-    }
+    if (!meta.clean && !acceptLoss) readOwnLogHeader(log, meta, checksum);
     return log;
   } catch (error) {
     log.close();
@@ -277,7 +274,8 @@ function checkNothingFollows(path: string, meta: Meta, checksum: Checksum): void
     const follows = generation >= meta.generation && uuid.every((byte, i) => byte === meta.uuid[i]);
     if (!follows) return;
     const options = { path: logPath, salt, checksum, generation: Infinity };
-    if (scanLog(new LogReader(log, capacity), 0, options).records === 0) return;
+    const { records, damage } = scanLog(new LogReader(log, capacity), 0, options);
+    if (records === 0 && damage === undefined) return;
     throw new ManifoldError(
       "corrupt",
       `${path}: the log ${logPath} has commits that came after meta page ${meta.generation}, the ` +
@@ -317,17 +315,11 @@ async function start(
     );
   }
   const memory = new ThreadMemory(shared, file, checksum);
-  const { control, slots } = memory;
+  const { control } = memory;
   const seed = new Uint32Array(1);
   crypto.getRandomValues(seed);
   Atomics.store(control.words, INCARNATION, seed[0] | 0);
-  Atomics.store(control.words, NEXT_FAMILY_ID, directory.nextFamilyId);
-  memory.extents.load(directory.extents, directory.filePages);
-  directory.families.forEach(({ id, name, entry }, i) => {
-    const slot = slots.take(id, name, i % options.maxWorkers, FAMILY_LIVE);
-    slots.writeDurable(slot, entry);
-    slots.publish(slot, entry);
-  });
+  loadDirectory(memory, directory);
   const fileIdentity = memoryFile === undefined ? runtime.identity(path) : undefined;
   const commit = new GroupCommit(control, memory.thread);
   commit.setCheckpoint(options.checkpointBytes, options.intervalMs);
@@ -341,6 +333,7 @@ async function start(
     memoryFile,
     meta,
     logBytes: options.logBytes,
+    acceptLogLoss: options.acceptLogLoss,
   }, options.spawnWorker);
   const parts: HandleParts = {
     shared,

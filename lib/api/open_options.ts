@@ -5,6 +5,7 @@
  */
 
 import { ManifoldError } from "../errors.ts";
+import { LOG_BYTES_MAX, LOG_BYTES_MIN, LOG_BYTES_STEP } from "../log/log_file.ts";
 import { WORKERS_MAX } from "../memory/control.ts";
 import { runtime } from "../runtime/runtime.ts";
 import type { WorkerHandle } from "../runtime/workers.ts";
@@ -102,6 +103,16 @@ export interface OpenOptions extends InMemoryOptions {
    * `intervalMs` (10 to 2^31 - 1, default: 60,000), whichever comes first.
    */
   readonly checkpoint?: CheckpointSettings;
+  /**
+   * Open also when commits that were acknowledged are lost: of a log with damage in its middle, what
+   * comes before the damage is applied; of one that is missing or another database's, nothing, and the database is as at its
+   * last checkpoint. The log that is given up is kept as `<path>-log-lost`. **Everything behind the
+   * damage, or since the checkpoint, is gone from the database once it is open**: copy file and log first, and look for a backup. Nothing
+   * changes for a database that needs no recovery or whose log is sound; with `readOnly` it has no
+   * effect, and damage of the file itself stays `corrupt`. Default: false, which refuses such a
+   * database as `corrupt` and does not touch it.
+   */
+  readonly acceptLogLoss?: boolean;
   /** When a write resolves, unless it says otherwise. Default: `"immediate"`. */
   readonly durability?: Durability;
   /** Called while a recovery goes on. */
@@ -118,6 +129,7 @@ export interface CheckedOptions {
   readonly checkpointBytes: number;
   readonly intervalMs: number;
   readonly durability: Durability;
+  readonly acceptLogLoss: boolean;
   readonly maxWorkers: number;
   readonly onProgress: ((progress: RecoveryProgress) => void) | undefined;
   readonly spawnWorker: SpawnWorker | undefined;
@@ -131,6 +143,7 @@ const KNOWN = new Set([
   "logBytes",
   "checkpoint",
   "durability",
+  "acceptLogLoss",
   "maxWorkers",
   "onProgress",
   "spawnWorker",
@@ -152,8 +165,8 @@ export function checkOptions(options: OpenOptions = {}): CheckedOptions {
     throw invalid("pageSize", pageSize, "a power of two from 4096 to 65536 bytes");
   }
   const logBytes = Math.ceil(
-    integer("logBytes", options.logBytes, 64 * MIB, MIB / 4, 4096 * MIB) / 4096,
-  ) * 4096;
+    integer("logBytes", options.logBytes, 64 * MIB, LOG_BYTES_MIN, LOG_BYTES_MAX) / LOG_BYTES_STEP,
+  ) * LOG_BYTES_STEP;
   const checkpoint = checkCheckpoint(options.checkpoint, logBytes);
   const { durability = "immediate", onProgress, spawnWorker } = options;
   if (durability !== "immediate" && durability !== "eventual") {
@@ -173,6 +186,7 @@ export function checkOptions(options: OpenOptions = {}): CheckedOptions {
     checkpointBytes: checkpoint.bytes ?? Math.floor(logBytes / 2),
     intervalMs: checkpoint.intervalMs ?? 60_000,
     durability,
+    acceptLogLoss: flag("acceptLogLoss", options.acceptLogLoss, false),
     maxWorkers: integer(
       "maxWorkers",
       options.maxWorkers,

@@ -53,6 +53,12 @@ export function settleFamilies(
             `${path}: the log has changes of family ${id}, which the file does not know; restore a backup`,
           );
         }
+        if (slots.find(inLog.name) >= 0) {
+          throw new ManifoldError(
+            "corrupt",
+            `${path}: the log makes a second column family "${inLog.name}"; restore a backup`,
+          );
+        }
         slot = slots.take(id, inLog.name, id % workers, FAMILY_CREATING);
       }
       if (inLog.last <= slots.version(slot)) continue;
@@ -82,7 +88,7 @@ export interface ReplayOptions {
  */
 export function replay(
   memory: ThreadMemory,
-  reader: LogReader,
+  openLog: () => LogReader,
   engine: (slot: number) => FamilyEngine,
   options: ReplayOptions,
 ): boolean {
@@ -99,13 +105,14 @@ export function replay(
     engines.set(family.id, family);
   }
   if (engines.size === 0) return false;
+  const reader = openLog();
   for (let position = options.from; position < options.end;) {
     const record = readRecord(reader, position, salt, undefined);
     if (record === undefined) {
       throw new ManifoldError("io", `${path}: the log changed while it was read, at ${position}`);
     }
     const { header, bytes } = record;
-    for (const part of recordParts(bytes, header)) {
+    for (const part of recordParts(bytes, header, path)) {
       const family = engines.get(part.family);
       if (family === undefined) continue;
       const contained = versions.get(part.family)!;
@@ -121,11 +128,12 @@ export function replay(
       try {
         family.apply(operationMemory(bytes), part.from, part.to, null);
       } catch (cause) {
-        if (cause instanceof ManifoldError) throw cause;
+        if (cause instanceof ManifoldError && cause.code !== "corrupt") throw cause;
+        const why = cause instanceof ManifoldError ? `: ${cause.message}` : "";
         throw new ManifoldError(
           "corrupt",
           `${path}: the log's record at position ${position} cannot be applied to column family ` +
-            `"${family.name}"; restore a backup`,
+            `"${family.name}"${why}; restore a backup`,
           { cause },
         );
       }

@@ -18,6 +18,7 @@
  */
 
 import { ManifoldError } from "../errors.ts";
+import { COUNT_MAX } from "../storage/bytes.ts";
 import type { Checksum } from "../storage/checksum.ts";
 import type { File } from "../storage/file.ts";
 
@@ -51,6 +52,11 @@ export function encodeLogHeader(header: LogHeader, checksum: Checksum): Uint8Arr
   return bytes;
 }
 
+/** Bounds of a ring, bytes; a ring is a multiple of {@linkcode LOG_BYTES_STEP}. */
+export const LOG_BYTES_MIN = 2 ** 18;
+export const LOG_BYTES_MAX = 2 ** 32;
+export const LOG_BYTES_STEP = 4096;
+
 /** @throws {ManifoldError} `corrupt`, `unsupported-version`. */
 export function readLogHeader(file: File, checksum: Checksum): LogHeader {
   const bytes = new Uint8Array(LOG_HEADER_BYTES);
@@ -60,7 +66,8 @@ export function readLogHeader(file: File, checksum: Checksum): LogHeader {
     throw new ManifoldError(
       "corrupt",
       `${file.path} is not the log of a Manifold database, or its header is damaged; ` +
-        `put the right log back beside the database`,
+        "put the right log back beside the database, or open with acceptLogLoss: true to go on from " +
+        "the last checkpoint without it",
     );
   }
   const view = new DataView(bytes.buffer);
@@ -72,18 +79,43 @@ export function readLogHeader(file: File, checksum: Checksum): LogHeader {
     );
   }
   const capacity = view.getFloat64(40, true);
-  if (!Number.isSafeInteger(capacity) || capacity <= 0) {
+  const generation = view.getFloat64(48, true);
+  if (
+    !(capacity >= LOG_BYTES_MIN && capacity <= LOG_BYTES_MAX) || capacity % LOG_BYTES_STEP !== 0 ||
+    !Number.isInteger(generation) || generation < 0 || generation > COUNT_MAX
+  ) {
     throw new ManifoldError(
       "corrupt",
-      `${file.path} says an impossible capacity; restore a backup`,
+      `${file.path} says an impossible capacity (${capacity}) or generation (${generation}); ` +
+        "put the right log back beside the database",
     );
   }
   return {
     uuid: bytes.slice(16, 32),
     salt: bytes.slice(32, 40),
     capacity,
-    generation: view.getFloat64(48, true),
+    generation,
   };
+}
+
+/**
+ * The header of the log that a meta page counts on.
+ * @throws {ManifoldError} `corrupt` also when it is another log; `unsupported-version`.
+ */
+export function readOwnLogHeader(
+  file: File,
+  meta: { readonly uuid: Uint8Array; readonly salt: Uint8Array },
+  checksum: Checksum,
+): LogHeader {
+  const header = readLogHeader(file, checksum);
+  const same = header.uuid.every((byte, i) => byte === meta.uuid[i]) &&
+    header.salt.every((byte, i) => byte === meta.salt[i]);
+  if (same) return header;
+  throw new ManifoldError(
+    "corrupt",
+    `${file.path} is the log of another database, or of another time; put the right log back, or ` +
+      "open with acceptLogLoss: true to go on from the last checkpoint without it",
+  );
 }
 
 /** Writes bytes at a position of the ring. */
@@ -109,12 +141,23 @@ export class LogReader {
   #from = 0;
   #length = 0;
   readonly #onRead: (bytes: number) => void;
+  /** Bytes of the ring that the file has. */
+  readonly #there: number;
 
   /** `onRead` is told of each read of the file, before what it has read is looked at. */
   constructor(file: File, capacity: number, onRead: (bytes: number) => void = () => {}) {
     this.#file = file;
     this.capacity = capacity;
     this.#onRead = onRead;
+    this.#there = Math.min(capacity, file.size() - LOG_HEADER_BYTES);
+  }
+
+  /** Whether the file has a stretch of the ring; what it has not was never written. */
+  holds(position: number, length: number): boolean {
+    const at = position % this.capacity;
+    return at + length <= this.capacity
+      ? at + length <= this.#there
+      : this.#there === this.capacity;
   }
 
   /** `length` bytes at a position; fewer if the file ends before. */

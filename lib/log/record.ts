@@ -21,6 +21,8 @@
  */
 
 import { ManifoldError } from "../errors.ts";
+import { ID_MAX } from "../memory/family_slots.ts";
+import { COUNT_MAX } from "../storage/bytes.ts";
 import { type Checksum, CHECKSUM_BYTES } from "../storage/checksum.ts";
 
 export const RECORD_ALIGNMENT = 64;
@@ -199,21 +201,24 @@ export interface RecordPart {
   readonly to: number;
 }
 
-/** The parts of a record that verified. @throws {ManifoldError} `corrupt` */
-export function recordParts(bytes: Uint8Array, header: RecordHeader): RecordPart[] {
+/** The parts of a record of the log at `path` that verified. @throws {ManifoldError} `corrupt` */
+export function recordParts(bytes: Uint8Array, header: RecordHeader, path: string): RecordPart[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const parts: RecordPart[] = [];
   let at = RECORD_HEADER_BYTES;
   for (let i = 0; i < header.parts; i++) {
     const from = at + PART_HEADER_BYTES;
     const to = from <= header.length ? from + view.getUint32(at + 4, true) : Infinity;
-    if (to > header.length) {
+    const bad = to > header.length || to % 4 !== 0;
+    const family = bad ? 0 : view.getUint32(at, true);
+    const version = bad ? 0 : getU53(view, at + 8);
+    if (family === 0 || family > ID_MAX || version === 0 || version > COUNT_MAX) {
       throw new ManifoldError(
         "corrupt",
-        `part ${i} of the log's record at position ${header.position} leads beyond its end`,
+        `${path}: part ${i} of the log's record at position ${header.position} is none; restore a backup`,
       );
     }
-    parts.push({ family: view.getUint32(at, true), version: getU53(view, at + 8), from, to });
+    parts.push({ family, version, from, to });
     at = to;
   }
   return parts;
@@ -225,5 +230,5 @@ function putU53(view: DataView, at: number, value: number): void {
 }
 
 function getU53(view: DataView, at: number): number {
-  return view.getUint32(at, true) + (view.getUint32(at + 4, true) & 0x1fffff) * 2 ** 32;
+  return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
 }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { logPathOf } from "../../log/log_file.ts";
 import { ManifoldError } from "../../errors.ts";
 import {
   OP_CREATE_FAMILY,
@@ -54,7 +55,8 @@ export class LogSalvage {
       // The reader's window is used again by the next read.
       const bytes = record.bytes.slice();
       try {
-        for (const part of recordParts(bytes, record.header)) await this.#part(bytes, part);
+        const parts = recordParts(bytes, record.header, logPathOf(this.#parts.pages.file.path));
+        for (const part of parts) await this.#part(bytes, part);
         notes.logRecordsUsed++;
       } catch (error) {
         if (!(error instanceof ManifoldError) || error.code !== "corrupt") throw error;
