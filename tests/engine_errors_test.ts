@@ -41,7 +41,7 @@ test("errors: a transaction whose turn has ended is refused as timeout, one in t
   const refused = ask(REQUEST_TRANSACTION, second.result, oneSet());
   assertEquals(ERROR_CODES[refused.status - 1], "timeout");
   assertEquals(refused.detail, DETAIL_TURN_OVER);
-  const error = requestError(refused.status, refused.detail, 'transaction on "shop"');
+  const error = requestError(refused, 'transaction on "shop"', 4096);
   assertEquals(error.code, "timeout");
   assertStringIncludes(error.message, "nothing of it was applied");
 });
@@ -57,7 +57,7 @@ test("errors: a transaction for which there is no memory is too-large, and the n
   const [refused, served] = local.settle();
   assertEquals([refused.request, ERROR_CODES[refused.status - 1]], [large, "too-large"]);
   assertEquals([served.request, served.status], [small, 0]);
-  const error = requestError(refused.status, refused.detail, 'set in table "rows"');
+  const error = requestError(refused, 'set in table "rows"', 4096);
   assertStringIncludes(error.message, "no memory");
 });
 

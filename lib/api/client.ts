@@ -398,7 +398,7 @@ export class Client {
       this.#giveBack(index);
       this.#unsettled--;
       if (completion.status === 0) resolve(completion.result);
-      else reject(requestError(completion.status, completion.detail, describe()));
+      else reject(requestError(completion, describe(), this.#memory.arena.pageSize));
     }
     for (const worker of this.#outboxes.keys()) this.#pump(worker);
   }

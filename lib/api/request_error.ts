@@ -10,10 +10,12 @@ import {
   DETAIL_KEY,
   DETAIL_MEMORY,
   DETAIL_NAME_TAKEN,
+  DETAIL_PAGE,
   DETAIL_TABLE_GONE,
   DETAIL_TURN_OVER,
   DETAIL_VALUE,
 } from "../engine/requests.ts";
+import type { Completion } from "../memory/completions.ts";
 import { ERROR_CODES, type ErrorCode, ManifoldError } from "../errors.ts";
 
 /** The error of a refused request, with the worker's detail (lib/engine/requests.ts). */
@@ -50,10 +52,21 @@ const REMEDIES: Partial<Record<ErrorCode, string>> = {
   "failed": "the worker failed, and what became of the change is unknown; open the database again",
 };
 
-/** The error for a completion's status and detail; `what` says what was asked and of whom. */
-export function requestError(status: number, detail: number, what: string): RequestError {
+/** The error for a completion that failed; `what` says what was asked and of whom. */
+export function requestError(
+  completion: Completion,
+  what: string,
+  pageSize: number,
+): RequestError {
+  const { status, detail, result } = completion;
   const code = ERROR_CODES[status - 1] ?? "failed";
-  const why = DETAILS[detail] ?? REMEDIES[code] ?? `the worker refused it as ${code}`;
+  const page = detail === DETAIL_PAGE
+    ? `page ${result} (at byte ${
+      result * pageSize
+    }) of the file is damaged; nothing was changed; ` +
+      "restore a backup"
+    : undefined;
+  const why = page ?? DETAILS[detail] ?? REMEDIES[code] ?? `the worker refused it as ${code}`;
   return new RequestError(code, `${what}: ${why}`, detail);
 }
 

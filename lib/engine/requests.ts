@@ -44,3 +44,5 @@ export const DETAIL_KEY = 6;
 export const DETAIL_VALUE = 7;
 /** There is no memory for the transaction. */
 export const DETAIL_MEMORY = 8;
+/** A page of the file is damaged; the completion's result is its number. */
+export const DETAIL_PAGE = 9;

@@ -27,12 +27,14 @@ import {
 import { checkpointBegun } from "../memory/keeper_state.ts";
 import { SpinLock } from "../memory/spin_lock.ts";
 import { isAlive } from "../memory/threads.ts";
+import { PageError } from "../storage/page_error.ts";
 import { FamilyEngine, type FamilyParts, Refusal } from "./family.ts";
 import type { Inbox, Request } from "./inbox.ts";
 import { encodeOperation, OP_CREATE_FAMILY, OP_DROP_FAMILY } from "../log/operations.ts";
 import {
   DETAIL_FAMILY_GONE,
   DETAIL_MEMORY,
+  DETAIL_PAGE,
   DETAIL_TURN_OVER,
   FLAG_EVENTUAL,
   REQUEST_CREATE,
@@ -170,7 +172,10 @@ export class Writer {
       return false;
     }
     if (this.refusal !== undefined) {
-      for (const request of requests) this.#refuseUnseen(request, this.refusal);
+      for (const request of requests) {
+        this.#giveUpMaking(request);
+        this.#refuse(request, this.refusal, 0);
+      }
       return true;
     }
     const count = this.#countForRound(requests);
@@ -234,7 +239,8 @@ export class Writer {
       try {
         family ??= this.#family(slot);
       } catch (error) {
-        this.#refuseUnseen(request, codeOf(error));
+        this.#giveUpMaking(request);
+        this.#refuseFor(request, error);
         continue;
       }
       const { turns } = family;
@@ -395,13 +401,13 @@ export class Writer {
     if (!(error instanceof ManifoldError)) throw error;
     const group = this.#group;
     if (group === undefined) { // it could not even be begun
-      if (request !== undefined) this.#refuse(request, error.code, 0);
+      if (request !== undefined) this.#refuseFor(request, error);
       return;
     }
     this.#dropGroup(group);
     this.bypass = false;
     if (group.requests.length === 1) {
-      this.#refuse(request ?? group.requests[0], error.code, 0);
+      this.#refuseFor(request ?? group.requests[0], error);
       if (group.endsTurn) group.family.turns.end();
     } else {
       this.#putAside(group.requests, true);
@@ -466,19 +472,23 @@ export class Writer {
     this.#answers.push({ request, status: 0, detail: 0, result });
   }
 
-  #refuse(request: Request, code: ErrorCode, detail: number): void {
+  #refuse(request: Request, code: ErrorCode, detail: number, result = 0): void {
     const status = ERROR_CODES.indexOf(code) + 1;
-    this.#answers.push({ request, status, detail, result: 0 });
+    this.#answers.push({ request, status, detail, result });
   }
 
-  /** Refuses a request that no group has begun to serve: a family that it would make is none. */
-  #refuseUnseen(request: Request, code: ErrorCode): void {
+  #refuseFor(request: Request, error: unknown): void {
+    if (!(error instanceof ManifoldError)) throw error;
+    const page = error instanceof PageError ? error.page : 0;
+    this.#refuse(request, error.code, page > 0 ? DETAIL_PAGE : 0, page);
+  }
+
+  /** A request that no group has begun to serve is refused: the family that it would make is none. */
+  #giveUpMaking({ kind, slot, family }: Request): void {
     const { slots } = this.#parts;
-    const { kind, slot, family } = request;
     const isMaking = kind === REQUEST_CREATE && slots.id(slot) === family &&
       slots.state(slot) === FAMILY_CREATING;
     if (isMaking) slots.setState(slot, FAMILY_FREE);
-    this.#refuse(request, code, 0);
   }
 
   #sendAnswers(): void {
@@ -503,9 +513,4 @@ export class Writer {
   close(): void {
     for (const { engine } of this.#families.values()) engine.close();
   }
-}
-
-function codeOf(error: unknown): ErrorCode {
-  if (!(error instanceof ManifoldError)) throw error;
-  return error.code;
 }

@@ -5,7 +5,7 @@
  * |---|---|
  * | 0 | request |
  * | 1 | status: 0, or the number of the error code plus one; detail in bits 8 and up |
- * | 2, 3 | result (low, high) |
+ * | 2, 3 | result (low, high); of one that failed, what its detail says |
  *
  * Invariant: a thread has at most {@linkcode COMPLETIONS_MAX} requests under way, so the ring is
  * never full and a worker never waits for a reader.

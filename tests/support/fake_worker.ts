@@ -54,6 +54,7 @@ export function clientMemory(ringBytes: number, rings: number = 1): ThreadMemory
     session: sessionOf(control, thread),
     slots,
     completions: new Completions(Completions.allocate()),
+    arena: { pageSize: 4096 },
     rings: Array.from({ length: rings }, () => new WriteRing(WriteRing.allocate(ringBytes))),
   };
   return memory as unknown as ThreadMemory;
