@@ -547,13 +547,7 @@ export class FamilyEngine {
       throw error;
     }
     if (lastPages > 0) {
-      this.pager.retired.retire(
-        last.image[0],
-        lastPages,
-        last.image[1] + last.image[2] * 2 ** 32,
-        version,
-        this.#parts.epochs.tag(),
-      );
+      this.pager.retireRun(last.image, lastPages, version);
     }
   }
 

@@ -110,7 +110,7 @@ export class FamilyPager implements PageWriter, Reclaiming {
       allocator.giveBack(page, pages);
     }
     this.#fresh.clear();
-    this.retired.discard();
+    for (const [page, pages] of this.retired.discard()) allocator.keep(page, pages);
     this.#incarnation = newIncarnation(this.#parts.control);
   }
 
@@ -161,8 +161,8 @@ export class FamilyPager implements PageWriter, Reclaiming {
       if (frame >= 0 && store.frames.markDirty(frame)) return frame;
       return this.#reloadFresh(words, index, level);
     }
-    this.#checkOwned(page, 1);
     const old = store.load(words, index, level);
+    this.#retire(page, 1);
     const frame = this.#takeFrame();
     this.#copyPage(old, frame);
     this.retired.add(page, 1, words[index + 1] + words[index + 2] * 2 ** 32);
@@ -207,6 +207,13 @@ export class FamilyPager implements PageWriter, Reclaiming {
     words[3] = this.#incarnation;
   }
 
+  /** Retires what {@linkcode takeRun} took, as of `version`. */
+  retireRun(words: Uint32Array, pages: number, version: number): void {
+    this.#retire(words[0], pages);
+    const birth = words[1] + words[2] * 2 ** 32;
+    this.retired.retire(words[0], pages, birth, version, this.#parts.epochs.tag());
+  }
+
   /** Gives pages back that no version needs any more. */
   reclaim(): boolean {
     return this.retired.reclaim(this);
@@ -239,7 +246,6 @@ export class FamilyPager implements PageWriter, Reclaiming {
   }
 
   giveBack(page: number, pages: number): void {
-    this.#checkOwned(page, pages); // two references of a damaged file may have led to them
     this.#parts.allocator.giveBack(page, pages);
   }
 
@@ -278,20 +284,20 @@ export class FamilyPager implements PageWriter, Reclaiming {
       this.#fresh.delete(page);
       this.#parts.allocator.giveBack(page, pages);
     } else {
-      this.#checkOwned(page, pages);
+      this.#retire(page, pages);
       this.retired.add(page, pages, words[index + 1] + words[index + 2] * 2 ** 32);
     }
   }
 
   /**
    * What is retired will be given out again: a damaged reference must not give away what belongs to
-   * others.
+   * others, or twice.
    */
-  #checkOwned(page: number, pages: number): void {
+  #retire(page: number, pages: number): void {
     const { allocator, store } = this.#parts;
-    if (allocator.isUsed(page, pages)) return;
+    if (allocator.retire(page, pages)) return;
     const what = pages === 1 ? "it is" : `some of the ${pages} from it on are`;
-    throw store.corrupt(page, `${what} not among the family's pages in use`);
+    throw store.corrupt(page, `${what} not among the family's pages in use, or referred to twice`);
   }
 
   #newRun(pages: number, words: Uint32Array, index: number): void {

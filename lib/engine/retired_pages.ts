@@ -64,9 +64,11 @@ export class RetiredPages {
     this.#open.push(page, pages, birth, 0);
   }
 
-  /** Forgets what the group in the making retired: it is discarded. */
-  discard(): void {
+  /** Forgets what the group in the making retired, and tells it: first page and pages of each run. */
+  discard(): [number, number][] {
+    const { page, pages } = this.#open;
     this.#open = new Runs();
+    return page.map((first, i) => [first, pages[i]]);
   }
 
   /** The group is published as `version`; `epoch` was tagged after that. */

@@ -17,6 +17,8 @@ interface Segment {
   readonly start: number;
   readonly pages: number;
   readonly bits: Uint32Array;
+  /** Those of the pages in use that are on their way back. */
+  readonly retired: Uint32Array;
   free: number;
   /** Words below this one are full. */
   hint: number;
@@ -87,20 +89,32 @@ export class PageAllocator {
     const segment = this.#segmentOf(page)!;
     for (let i = 0, at = page - segment.start; i < pages; i++, at++) {
       segment.bits[at >>> 5] &= ~(1 << (at & 31));
+      segment.retired[at >>> 5] &= ~(1 << (at & 31));
     }
     segment.hint = Math.min(segment.hint, (page - segment.start) >>> 5);
     segment.free += pages;
     this.used -= pages;
   }
 
-  /** Whether all of a run are in use, in one segment. */
-  isUsed(page: number, pages: number): boolean {
+  /**
+   * Notes that a run, which stays in use, will be given back. False if not all of it is in use in one segment, or some of
+   * it was noted before: the references of a sound file lead to every page once.
+   */
+  retire(page: number, pages: number): boolean {
     const segment = this.#segmentOf(page);
     if (segment === undefined || page + pages > segment.start + segment.pages) return false;
-    for (let i = 0, at = page - segment.start; i < pages; i++, at++) {
-      if ((segment.bits[at >>> 5] & (1 << (at & 31))) === 0) return false;
+    const { bits, retired, start } = segment;
+    for (let i = 0, at = page - start; i < pages; i++, at++) {
+      if ((bits[at >>> 5] & ~retired[at >>> 5] & (1 << (at & 31))) === 0) return false;
     }
+    for (let i = 0, at = page - start; i < pages; i++, at++) retired[at >>> 5] |= 1 << (at & 31);
     return true;
+  }
+
+  /** Takes {@linkcode retire} back. */
+  keep(page: number, pages: number): void {
+    const { retired, start } = this.#segmentOf(page)!;
+    for (let i = 0, at = page - start; i < pages; i++, at++) retired[at >>> 5] &= ~(1 << (at & 31));
   }
 
   /** Bytes that {@linkcode image} will be now. */
@@ -198,7 +212,8 @@ export class PageAllocator {
     const bits = new Uint32Array(Math.ceil(pages / 32));
     // Bits past the end of the segment are never free.
     if (pages % 32 !== 0) bits[bits.length - 1] = -1 << (pages % 32);
-    const segment = { start, pages, bits, free: pages, hint: 0 };
+    const retired = new Uint32Array(bits.length);
+    const segment = { start, pages, bits, retired, free: pages, hint: 0 };
     const last = this.#segments.at(-1);
     const at = last === undefined || last.start < start
       ? this.#segments.length

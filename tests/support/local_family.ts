@@ -45,9 +45,16 @@ const utf8 = new TextEncoder();
 
 /** A file that is memory. */
 export class MemoryFile implements File {
-  readonly path: string = "(in memory)";
-  bytes: Uint8Array = new Uint8Array(1 << 20);
-  #size = 0;
+  readonly path: string;
+  bytes: Uint8Array;
+  #size: number;
+
+  /** `bytes`: what the file has at first; they are changed by what is written to it. */
+  constructor(bytes?: Uint8Array, path = "(in memory)") {
+    this.path = path;
+    this.bytes = bytes ?? new Uint8Array(1 << 20);
+    this.#size = bytes?.length ?? 0;
+  }
 
   read(offset: number, memory: Uint8Array, from = 0, length = memory.length - from): number {
     const count = Math.max(0, Math.min(length, this.#size - offset));
