@@ -15,9 +15,12 @@ import type { Control } from "../memory/control.ts";
 import type { Epochs } from "../memory/epochs.ts";
 import {
   copyFamilyState,
+  decodeName,
   type FamilyEntry,
   type FamilySlots,
   type FamilyState,
+  ID_MAX,
+  NAME_BYTES_MAX,
   newFamilyEntry,
   newFamilyState,
 } from "../memory/family_slots.ts";
@@ -58,6 +61,9 @@ import {
   TABLE_ALIAS,
 } from "../log/operations.ts";
 import { DETAIL_CODECS, DETAIL_KEY, DETAIL_TABLE_GONE, DETAIL_VALUE } from "./requests.ts";
+
+/** Two names of codecs, and what joins them. */
+const CODECS_BYTES_MAX = 2 * NAME_BYTES_MAX + 1;
 
 /** What a family's engine works with. */
 export interface FamilyParts {
@@ -371,10 +377,21 @@ export class FamilyEngine {
     return id;
   }
 
-  #createTable(name: Uint8Array, codecs: Uint8Array, id: number): void {
+  #createTable(nameBytes: Uint8Array, codecs: Uint8Array, id: number): void {
+    const name = decodeName(nameBytes);
+    // A log can say anything; a caller's name was checked by who took it.
+    if (
+      name === undefined || this.#byName.has(name) || id === 0 || id > ID_MAX ||
+      this.#byId.has(id) || codecs.length > CODECS_BYTES_MAX
+    ) {
+      throw new ManifoldError(
+        "corrupt",
+        `the table ${id}, ${JSON.stringify(name)}, cannot be made in column family "${this.name}"`,
+      );
+    }
     this.#next.nextTableId = Math.max(this.#next.nextTableId, id + 1);
     this.#tablesChanged = true;
-    const table = this.#addTable(decodeText(name), {
+    const table = this.#addTable(name, {
       id,
       codecs: decodeText(codecs),
       root: new TreeRoot(),
