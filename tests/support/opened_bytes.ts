@@ -29,7 +29,7 @@ import { FAMILIES_MAX, newFamilyState } from "../../lib/memory/family_slots.ts";
 import type { Checksum } from "../../lib/storage/checksum.ts";
 import type { File } from "../../lib/storage/file.ts";
 import { readMeta } from "../../lib/storage/meta.ts";
-import { MemoryFile, Operations } from "./local_family.ts";
+import { MemoryFile, type Operations } from "./local_family.ts";
 
 /** The path that errors name. */
 export const BYTES_PATH = "(bytes)";

@@ -1,0 +1,101 @@
+/**
+ * A small database for forgery, and what must become of what is forged.
+ *
+ * @module
+ */
+
+import { ManifoldError } from "../../lib/errors.ts";
+import { Checksum } from "../../lib/storage/checksum.ts";
+import { cellAt, keyLengthAt, payloadAt } from "../../lib/tree/cell.ts";
+import {
+  PAGE_BRANCH,
+  WORD_BIRTH_LOW,
+  WORD_INCARNATION,
+  WORD_KIND,
+  WORD_NUMBER,
+} from "../../lib/tree/page.ts";
+import { withAllocationsUpTo } from "./allocation_guard.ts";
+import { assert, assertEquals, assertGreater, AssertionError, assertLess } from "./assert.ts";
+import { changeAll, makeSample, PAGE_SIZE, readAll, SMALL } from "./damaged_samples.ts";
+import { childWord, Forger } from "./hostile_file.ts";
+import { BYTES_PATH, BytesOpener } from "./opened_bytes.ts";
+
+export const checksum = await Checksum.create();
+export const opener = new BytesOpener(checksum, PAGE_SIZE);
+export const forger = new Forger(checksum);
+export const sample = await makeSample(SMALL, 33);
+
+/** A forged file must be refused within this time, however busy the machine is, ms. */
+export const REFUSED_WITHIN_MS = 30_000;
+
+export function refused(what: string, file: Uint8Array, ...words: string[]): void {
+  const began = performance.now();
+  try {
+    // The names of families are what is decoded twice, as bytes and as strings.
+    withAllocationsUpTo(file.length + 2 ** 20, () => opener.open(file, { readOnly: true }));
+  } catch (error) {
+    if (!(error instanceof ManifoldError)) {
+      throw new AssertionError(`${what}: ${error}`, { cause: error });
+    }
+    assertEquals(error.code, "corrupt", `${what}: ${error.message}`);
+    for (const word of [BYTES_PATH, ...words]) {
+      assert(error.message.includes(word), `${what}: ${word} is not in: ${error.message}`);
+    }
+    assertLess(performance.now() - began, REFUSED_WITHIN_MS, what);
+    return;
+  }
+  throw new AssertionError(`${what}: it was opened`);
+}
+
+/** The file opens; whoever reads or changes what was forged is refused with all `words`. */
+export function refusedLater(what: string, file: Uint8Array, ...words: string[]): void {
+  const began = performance.now();
+  const errors = withAllocationsUpTo(file.length + 2 ** 20, () => {
+    const opened = opener.open(file);
+    const read = readAll(opened, sample.contents).map(({ error }) => error);
+    return [...read, ...changeAll(opened, sample.contents)];
+  });
+  assertGreater(errors.length, 0, `${what}: nobody noticed`);
+  const found = errors.some(({ message }) => words.every((word) => message.includes(word)));
+  assert(found, `${what}: ${words.join(", ")} not in ${errors[0].message}`);
+  assertLess(performance.now() - began, REFUSED_WITHIN_MS, what);
+}
+
+/** The pages of a tree that are in force: a branch of a table, one of its leaves, and the catalog's leaf. */
+export function placesIn(file: Uint8Array): { branch: number; leaf: number; catalog: number } {
+  const { entry } = forger.directory(file).families[0];
+  const catalog = entry.root[0];
+  const view = new DataView(file.buffer, file.byteOffset);
+  const u32 = new Uint32Array(file.slice(catalog * PAGE_SIZE, (catalog + 1) * PAGE_SIZE).buffer);
+  const cell = cellAt(u32, 0, 0);
+  const root = payloadAt(cell, keyLengthAt(u32, 0, 0)) + 8;
+  const branch = view.getUint32(catalog * PAGE_SIZE + root, true);
+  assertEquals(view.getUint8(branch * PAGE_SIZE + WORD_KIND * 4), PAGE_BRANCH);
+  const words = new Uint32Array(file.slice(branch * PAGE_SIZE, (branch + 1) * PAGE_SIZE).buffer);
+  return { branch, catalog, leaf: words[cellAt(words, 0, 0) >> 2] };
+}
+
+/** Makes a slot of a branch refer to a page of the file, as it says of itself. */
+export function referTo(file: Uint8Array, from: number, slots: number[], to: number): Uint8Array {
+  const view = new DataView(file.buffer, file.byteOffset);
+  return forger.withPage(file, from, (page) => {
+    for (const slot of slots) {
+      const word = childWord(page, slot);
+      for (
+        const [i, field] of [WORD_NUMBER, WORD_BIRTH_LOW, WORD_BIRTH_LOW + 1, WORD_INCARNATION]
+          .entries()
+      ) {
+        page.u32[word + i] = view.getUint32(to * PAGE_SIZE + field * 4, true);
+      }
+    }
+  });
+}
+
+/** Changes the root that the catalog has for its first table. */
+export function withTableEntry(file: Uint8Array, change: (words: Uint32Array) => void): Uint8Array {
+  return forger.withPage(file, placesIn(file).catalog, (page) => {
+    const cell = cellAt(page.u32, 0, 0);
+    const at = payloadAt(cell, keyLengthAt(page.u32, 0, 0)) >> 2;
+    change(page.u32.subarray(at, at + 8));
+  });
+}
