@@ -32,6 +32,7 @@ export const SMALL: readonly Patch[] = [
     from: "Math.min(65536, logBytes)",
     to: "Math.min(4096, logBytes)",
   },
+  bound("lib/log/log_file.ts", "export const LOG_BYTES_MIN", "2 ** 18", "2 ** 12"),
   bound("lib/log/log_file.ts", "const WINDOW_BYTES", "1024 * 1024", "8192"),
   bound("lib/log/group_commit.ts", "const FILL_BYTES", "1024 * 1024", "4096"),
   bound("lib/engine/keeper.ts", "const FILLED_AT_FIRST_BYTES", "8 * 2 ** 20", "4096"),
