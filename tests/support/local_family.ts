@@ -32,12 +32,9 @@ import {
 import { FRAME_DIRTY } from "../../lib/memory/frames.ts";
 import { Checksum } from "../../lib/storage/checksum.ts";
 import type { File } from "../../lib/storage/file.ts";
-import { overflowPages } from "../../lib/storage/overflow.ts";
 import { type DirtyFrame, PageWriterOut } from "../../lib/storage/page_writer.ts";
-import { cellAt, isOverflow, keyLengthAt, payloadAt } from "../../lib/tree/cell.ts";
-import { pageCount, WORD_BIRTH_LOW } from "../../lib/tree/page.ts";
-import { type PageReader, REF_WORDS } from "../../lib/tree/pager.ts";
-import type { TreeRoot } from "../../lib/tree/root.ts";
+import { WORD_BIRTH_LOW } from "../../lib/tree/page.ts";
+import { collectPages } from "./tree_pages.ts";
 
 const META_BYTES = 8192;
 const NO_BYTES = new Uint8Array(0);
@@ -315,47 +312,13 @@ export class LocalFamily {
     const pages = new Set<number>();
     epochs.enter();
     try {
-      if (state.height > 0) collect(store, catalogRoot(state), pages);
+      if (state.height > 0) collectPages(store, catalogRoot(state), pages);
       for (const { entry } of listTables(store, state)) {
-        if (entry.root.height > 0) collect(store, entry.root, pages);
+        if (entry.root.height > 0) collectPages(store, entry.root, pages);
       }
     } finally {
       epochs.leave();
     }
     return pages;
   }
-}
-
-function collect(pager: PageReader, root: TreeRoot, pages: Set<number>): void {
-  collectPage(pager, root.ref.slice(), root.height - 1, pages);
-}
-
-function add(pages: Set<number>, page: number): void {
-  if (pages.has(page)) throw new Error(`page ${page} is referred to twice`);
-  pages.add(page);
-}
-
-function collectPage(
-  pager: PageReader,
-  ref: Uint32Array,
-  level: number,
-  pages: Set<number>,
-): void {
-  const { arena } = pager;
-  add(pages, ref[0]);
-  const frame = pager.load(ref, 0, level, true);
-  const base = arena.base(frame);
-  const u32 = arena.chunk(frame).u32;
-  const children: Uint32Array[] = [];
-  for (let slot = 0; slot < pageCount(u32, base); slot++) {
-    const cell = cellAt(u32, base, slot);
-    if (level > 0) {
-      children.push(u32.slice(cell >> 2, (cell >> 2) + REF_WORDS));
-    } else if (isOverflow(u32, cell)) {
-      const at = payloadAt(cell, keyLengthAt(u32, base, slot)) >> 2;
-      const count = overflowPages(u32[at + REF_WORDS], arena.pageSize);
-      for (let i = 0; i < count; i++) add(pages, u32[at] + i);
-    }
-  }
-  for (const child of children) collectPage(pager, child, level - 1, pages);
 }
