@@ -4,6 +4,7 @@
  * their steps are interleaved by hand, at the places where a race would lose or corrupt data.
  */
 
+import process from "node:process";
 import { Client } from "../lib/api/client.ts";
 import { readDirectory } from "../lib/api/create_file.ts";
 import { Host } from "../lib/api/host.ts";
@@ -44,7 +45,13 @@ import { ENTRY_REQUEST, type EntryHeader, type WriteRing } from "../lib/memory/w
 import type { HostThreads } from "../lib/runtime/threads.ts";
 import { Checksum } from "../lib/storage/checksum.ts";
 import { PageWriterOut } from "../lib/storage/page_writer.ts";
-import { assert, assertEquals, assertNotEquals, assertThrows } from "./support/assert.ts";
+import {
+  assert,
+  assertEquals,
+  assertLess,
+  assertNotEquals,
+  assertThrows,
+} from "./support/assert.ts";
 import { LocalFamily, MemoryFile, Operations } from "./support/local_family.ts";
 import { Random } from "./support/random.ts";
 import { test } from "./support/test.ts";
@@ -137,6 +144,24 @@ test("frames: an evicted one is not filled anew within the epoch of a reader", a
   assertEquals(takeAll(a), [], "all are evicted, none is given out");
   b.epochs.leave();
   assertEquals(takeAll(a).length, FRAMES);
+});
+
+test("frames: a thread that sends frames to limbo and takes none does not remember them all", async () => {
+  const { all: [a, b] } = await threads(2);
+  const times = 6_000_000;
+  const cycle = (count: number): void => {
+    for (let i = 0; i < count; i++) {
+      const frame = a.frames.take(0, FRAMES);
+      if (frame < 0) continue;
+      a.frames.publishDirty(frame, 7, 0);
+      b.frames.unlink(7); // as the keeper does for deleted families
+    }
+  };
+  cycle(10_000);
+  const before = process.memoryUsage().rss;
+  cycle(times);
+  const grown = process.memoryUsage().rss - before;
+  assertLess(grown, times * 4, "bytes for what was sent to limbo");
 });
 
 test("frames: a page that is unlinked while a reader brings it in leaves no frame behind", async () => {

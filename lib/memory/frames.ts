@@ -36,6 +36,9 @@ const KIND_BITS = 3;
 /** Frames that a thread has for pages it reads while no shared frame can be had. */
 export const PRIVATE_FRAMES = 16;
 
+/** Frames in limbo that a thread remembers as its own. */
+const OWN_LIMBO_MAX = 4096;
+
 /** Frames that a family keeps whatever others need, as long as there are enough for all. */
 const SHARE_MIN = 8;
 
@@ -72,7 +75,11 @@ export class Frames {
   readonly #slots: FamilySlots;
   readonly #epochs: Epochs;
   readonly #thread: number;
-  /** Frames that this thread sent to limbo, oldest first: the first to be had again. */
+  /**
+   * Frames that this thread sent to limbo, oldest first: the first to be had again. Not more than
+   * {@linkcode OWN_LIMBO_MAX}, because a thread that takes none would keep them for ever; the clock hand
+   * finds the others.
+   */
   #limbo: number[] = [];
   #limboHead = 0;
 
@@ -294,7 +301,7 @@ export class Frames {
     if (page < this.table.length) Atomics.compareExchange(this.table, page, frame + 1, 0);
     this.#slots.addFrames(Atomics.load(this.#families, frame), -1);
     Atomics.store(this.#states, frame, FRAME_LIMBO | (this.#epochs.tag() << KIND_BITS));
-    this.#limbo.push(frame);
+    if (this.#limbo.length - this.#limboHead < OWN_LIMBO_MAX) this.#limbo.push(frame);
   }
 
   #takeFromLimbo(horizon: number): number {
