@@ -8,6 +8,7 @@
  * its choices, though not their timing.
  */
 
+import { readdirSync, readlinkSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import process from "node:process";
 import { Worker } from "node:worker_threads";
@@ -198,6 +199,34 @@ test(
           `${stats.checkpoints.done} checkpoints, file of ${size >> 20} MiB, ` +
           `${Math.round(elapsed())} ms`,
       );
+    }),
+);
+
+/** How often this process has a file open; the system lists that on Linux. */
+function timesOpen(path: string): number {
+  let times = 0;
+  for (const name of readdirSync("/proc/self/fd")) {
+    try {
+      if (readlinkSync(`/proc/self/fd/${name}`) === path) times++;
+    } catch (error) {
+      // It was closed in between: the listing itself has one, for example.
+      if ((error as { code?: unknown }).code !== "ENOENT") throw error;
+    }
+  }
+  return times;
+}
+
+test(
+  "threads: those that were terminated leave no file open",
+  { ignore: process.platform !== "linux" },
+  () =>
+    withTempDir(async (dir) => {
+      const { db } = await openFilled(`${dir}/t.manifold`);
+      const before = timesOpen(db.path);
+      for (let i = 0; i < 6; i++) await killOne(db, MODES[i % MODES.length], FIRST_VICTIM + i, 1);
+      assertEquals(timesOpen(db.path), before);
+      await db.close();
+      assertEquals(timesOpen(db.path), 0);
     }),
 );
 

@@ -23,7 +23,7 @@ import { CLOSED, databaseState, fail, FAILED } from "../memory/database_state.ts
 import { FAMILY_CREATING } from "../memory/family_slots.ts";
 import { Pins } from "../memory/pins.ts";
 import { SpinLock } from "../memory/spin_lock.ts";
-import { buryThread, markDead, watchedThread } from "../memory/threads.ts";
+import { buryThread, markDead, takeDescriptor, watchedThread } from "../memory/threads.ts";
 import { bumpAndWake } from "../memory/waiting.ts";
 import {
   wakeAllWorkers,
@@ -32,6 +32,7 @@ import {
   WORKER_WANTED,
   workerState,
 } from "../memory/worker_table.ts";
+import { runtime } from "../runtime/runtime.ts";
 import type { HostThreads } from "../runtime/threads.ts";
 import { spawnWorker, type WorkerHandle } from "../runtime/workers.ts";
 import type { SpawnWorker } from "./open_options.ts";
@@ -185,6 +186,8 @@ export class Host {
     this.#dying.delete(liveness);
     Pins.releaseOf(control, dead);
     frames.releaseOf(dead);
+    const descriptor = takeDescriptor(control, dead);
+    if (descriptor >= 0) runtime.closeDescriptor(descriptor);
     buryThread(control, dead);
     bumpAndWake(control.words, DEATHS);
     wakeAllWorkers(control);

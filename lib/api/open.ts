@@ -13,6 +13,7 @@ import { logPathOf, LogReader, readLogHeader, readOwnLogHeader } from "../log/lo
 import { scanLog } from "../log/recovery_scan.ts";
 import { INCARNATION, LIFE } from "../memory/control.ts";
 import { databaseState, FAILED, failure } from "../memory/database_state.ts";
+import { setDescriptor } from "../memory/threads.ts";
 import { carveBytesMin, decodeUtf8 } from "../runtime/fast_bytes.ts";
 import { pathOf } from "../runtime/paths.ts";
 import { runtime } from "../runtime/runtime.ts";
@@ -187,6 +188,7 @@ export async function attach(handle: DatabaseHandle): Promise<Database> {
     const checksum = await Checksum.create();
     const file = openData(handle.path, parts.fileIdentity, parts.memoryFile, false);
     const memory = new ThreadMemory(parts.shared, file, checksum, joined.slot);
+    setDescriptor(memory.control, memory.thread, file.descriptor ?? -1);
     session = new ThreadSession({
       memory,
       path: handle.path,
@@ -194,6 +196,7 @@ export async function attach(handle: DatabaseHandle): Promise<Database> {
       durability: parts.durability,
       handle,
       end: () => {
+        setDescriptor(memory.control, memory.thread, -1);
         memory.leave();
         joined.leave();
         file.close();

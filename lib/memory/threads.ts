@@ -2,8 +2,9 @@
  * The table of threads that use one database: the host, attached threads and workers. A thread's slot
  * names it in every epoch, pin, lock, reservation and turn.
  *
- * One line of words a thread: epoch (epochs.ts), state, session. The session tells a slot's
- * successive owners apart: a completion for an earlier one is dropped.
+ * One line of words a thread: epoch (epochs.ts), state, session, what the runtime's watch calls it, the
+ * descriptor of its data file. The session tells a slot's successive owners apart: a completion for an
+ * earlier one is dropped.
  *
  * Invariant: a slot changes from live to free only by its own thread, or by the host once it knows
  * that the thread is dead and everything that it held has been released.
@@ -18,6 +19,8 @@ const STATE = 1;
 const SESSION = 2;
 /** What lib/runtime knows the thread by, plus one. */
 const LIVENESS = 3;
+/** The descriptor of the thread's file, plus one; 0 for none. */
+const DESCRIPTOR = 4;
 
 const FREE = 0;
 const LIVE = 1;
@@ -45,6 +48,16 @@ export function joinThread(control: Control, liveness: number): number {
     "too-large",
     `more than ${THREADS_MAX} threads use this database; close it in some of them`,
   );
+}
+
+/** Says which descriptor has to be closed if the thread dies; -1 before the thread closes it itself. */
+export function setDescriptor(control: Control, thread: number, descriptor: number): void {
+  Atomics.store(control.words, THREADS + thread * THREAD_WORDS + DESCRIPTOR, descriptor + 1);
+}
+
+/** The descriptor that a dead thread has left open, or -1; once. */
+export function takeDescriptor(control: Control, thread: number): number {
+  return Atomics.exchange(control.words, THREADS + thread * THREAD_WORDS + DESCRIPTOR, 0) - 1;
 }
 
 /** Gives the calling thread's slot back; it must hold nothing. */

@@ -163,6 +163,8 @@ export const denoRuntime: Runtime = {
       throw osError(error, `cannot rename to "${to}" the file`, from);
     }
   },
+  // A thread's files are closed with it.
+  closeDescriptor() {},
   kind: (path) => kindOf(path, false),
   identity(path) {
     try {

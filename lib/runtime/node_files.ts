@@ -20,6 +20,10 @@ class NodeFile implements File {
     this.#fd = fd;
   }
 
+  get descriptor(): number {
+    return this.#open();
+  }
+
   /** The descriptor; its number may belong to another file once this one is closed. */
   #open(): number {
     if (this.#fd < 0) throw isClosed(this.path);
@@ -155,6 +159,13 @@ export const nodeRuntime: Runtime = {
       fs.renameSync(from, to);
     } catch (error) {
       throw osError(error, `cannot rename to "${to}" the file`, from);
+    }
+  },
+  closeDescriptor(descriptor) {
+    try {
+      fs.closeSync(descriptor);
+    } catch (error) {
+      throw osError(error, `cannot close descriptor ${descriptor} of`, "a thread that ended");
     }
   },
   kind: (path) => kindOf(path, false),

@@ -30,6 +30,8 @@ export interface Runtime {
   openFile(path: string, options: OpenOptions): File;
   /** Removes a file; `not-found` when it is missing. */
   remove(path: string): void;
+  /** Closes what a dead thread has left open: a {@linkcode File.descriptor}. */
+  closeDescriptor(descriptor: number): void;
   /** Gives a file another name in the same file system, replacing what had that name. */
   rename(from: string, to: string): void;
   /** What is at `path` itself; undefined when nothing is. */

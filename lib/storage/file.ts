@@ -13,6 +13,11 @@ export interface File {
   /** The path it was opened with. */
   readonly path: string;
   /**
+   * The system's descriptor, where an open file outlives the thread that opened it (Bun): when that was
+   * terminated, somebody else has to close it.
+   */
+  readonly descriptor?: number;
+  /**
    * Reads at `offset` until the target is full or the file ends; returns the bytes read. The target is
    * `length` bytes of `memory` from `from` on, or all of it.
    */
