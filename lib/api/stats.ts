@@ -30,6 +30,11 @@ export interface FamilyStats {
   readonly tables: number;
   /** Frames of the cache that hold its pages, about. */
   readonly frames: number;
+  /**
+   * Pages of the file that its newest version does not use, and that are still held: by the last checkpoint,
+   * or by snapshots, transactions and iterators. When it keeps growing, somebody holds an old version.
+   */
+  readonly retiredPages: number;
 }
 
 /**
@@ -135,6 +140,7 @@ export function familyStats(access: FamilyAccess): FamilyStats {
     version: state.version,
     tables: state.tables,
     frames: slots.frames(access.slot),
+    retiredPages: slots.retiredPages(access.slot),
   };
 }
 

@@ -454,6 +454,7 @@ export class FamilyEngine {
     copyFamilyState(this.#published, this.#previous);
     copyFamilyState(this.#next, this.#published);
     this.pager.published();
+    this.#tellRetired();
     this.#forgetChanges();
     this.#endGroup();
   }
@@ -489,7 +490,13 @@ export class FamilyEngine {
 
   /** Gives back what can be, outside a group. */
   reclaim(): boolean {
-    return this.pager.reclaim();
+    const more = this.pager.reclaim();
+    this.#tellRetired();
+    return more;
+  }
+
+  #tellRetired(): void {
+    this.#parts.slots.setRetiredPages(this.slot, this.pager.retired.pages);
   }
 
   /**

@@ -58,6 +58,12 @@ export class RetiredPages {
   readonly #held = new Map<number, Runs>();
   readonly #cooling: Batch[] = [];
   #open = new Runs();
+  #pages = 0;
+
+  /** Pages at the stations; those that the group in the making retires come with its publication. */
+  get pages(): number {
+    return this.#pages;
+  }
 
   /** Notes a run that the group in the making retires. */
   add(page: number, pages: number, birth: number): void {
@@ -75,6 +81,7 @@ export class RetiredPages {
   published(version: number, epoch: number): void {
     if (this.#open.empty) return;
     this.#open.retired.fill(version);
+    for (const pages of this.#open.pages) this.#pages += pages;
     this.#batches.push({ epoch, runs: this.#open });
     this.#open = new Runs();
   }
@@ -83,6 +90,7 @@ export class RetiredPages {
   retire(page: number, pages: number, birth: number, version: number, epoch: number): void {
     const runs = new Runs();
     runs.push(page, pages, birth, version);
+    this.#pages += pages;
     this.#batches.push({ epoch, runs });
   }
 
@@ -114,6 +122,7 @@ export class RetiredPages {
         // A reader that still held the page may have brought it back meanwhile.
         if (runs.pages[i] === 1) family.unlink(runs.page[i]);
         family.giveBack(runs.page[i], runs.pages[i]);
+        this.#pages -= runs.pages[i];
       }
     }
     for (const [pin, runs] of this.#held) {
@@ -146,18 +155,6 @@ export class RetiredPages {
       }
     }
     return unused;
-  }
-
-  /** Pages at the stations (for statistics). */
-  get pages(): number {
-    let sum = 0;
-    const count = (runs: Runs) => {
-      for (const pages of runs.pages) sum += pages;
-    };
-    for (const { runs } of this.#batches) count(runs);
-    for (const runs of this.#held.values()) count(runs);
-    for (const { runs } of this.#cooling) count(runs);
-    return sum;
   }
 }
 

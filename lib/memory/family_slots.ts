@@ -21,6 +21,7 @@
  * | 16–31 | entry of the durable checkpoint |
  * | 32–47 | entry handed over for the checkpoint in progress |
  * | 48–111 | name, UTF-8 |
+ * | 112 | pages that newer versions do not use and that are not given back yet |
  * | 128–255 | eight published blocks of 16 words |
  *
  * A block or entry: version (low, high), reference of the catalog's root (4 words), height of the
@@ -71,6 +72,7 @@ const DURABLE_ENTRY = 16;
 const HANDED_ENTRY = 32;
 const HANDED_FAILURE = HANDED_ENTRY + 15;
 const NAME = 48;
+const RETIRED = 112;
 const BLOCKS = 128;
 const BLOCK_WORDS = 16;
 const BLOCK_MASK = 7;
@@ -375,6 +377,15 @@ export class FamilySlots {
 
   frames(slot: number): number {
     return Atomics.load(this.#words, slot * SLOT_WORDS + FRAMES);
+  }
+
+  /** Pages that wait until no version that is held, and no reader, needs them; as its worker said last. */
+  retiredPages(slot: number): number {
+    return Atomics.load(this.#words, slot * SLOT_WORDS + RETIRED);
+  }
+
+  setRetiredPages(slot: number, pages: number): void {
+    Atomics.store(this.#words, slot * SLOT_WORDS + RETIRED, pages);
   }
 
   #writeBlock(at: number, state: FamilyState): void {
