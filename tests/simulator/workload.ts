@@ -423,7 +423,6 @@ class Actor {
   }
 
   async #transaction(): Promise<void> {
-    const scene = this.#scene;
     await this.#settled();
     const changes: Change[] = [];
     const main = this.#table("main");
