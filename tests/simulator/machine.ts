@@ -28,7 +28,9 @@ export interface Hooks {
   onSpawn?(thread: Thread, data: { role: string }): void;
 }
 
-const checksum = await Checksum.create();
+/** Made once and for all: more of it can be made without waiting. */
+const first = await Checksum.create();
+const NewChecksum = first.constructor as { new (): Checksum };
 
 /** Where the two meta pages end. */
 const META_PAGES_BYTES = 8192;
@@ -45,6 +47,8 @@ export class Machine {
   #instances = 0;
   #memories = new Map<string, WebAssembly.Memory[]>();
   #lent: { key: string; memory: WebAssembly.Memory }[] = [];
+  readonly #checksums: Checksum[] = [];
+  #checksumsUsed = 0;
   #random = 1;
   /** What joined threads are called, and who is to be told when they end. */
   readonly hosts = new Map<object, HostView>();
@@ -63,6 +67,7 @@ export class Machine {
   endProcess(): void {
     this.kernel.reset();
     this.hosts.clear();
+    this.#checksumsUsed = 0;
     this.#free.push(...this.#used.splice(0));
     for (const { key, memory } of this.#lent.splice(0)) {
       new Uint8Array(memory.buffer).fill(0);
@@ -90,6 +95,12 @@ export class Machine {
   randomByte(): number {
     this.#random = Math.imul(this.#random, 1664525) + 1013904223 | 0;
     return this.#random >>> 24;
+  }
+
+  /** A checksum of nobody else's: one that is begun may be interrupted by another thread's. */
+  checksum(): Checksum {
+    if (this.#checksums.length === this.#checksumsUsed) this.#checksums.push(new NewChecksum());
+    return this.#checksums[this.#checksumsUsed++];
   }
 
   memory(descriptor: WebAssembly.MemoryDescriptor): WebAssembly.Memory {
@@ -169,7 +180,7 @@ class Instance {
       case "lib/storage/checksum.ts":
         return {
           CHECKSUM_BYTES: 8,
-          Checksum: { create: () => SimulatedPromise.resolve(checksum) },
+          Checksum: { create: () => SimulatedPromise.resolve(machine.checksum()) },
         };
     }
     return undefined;
