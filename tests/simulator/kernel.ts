@@ -201,6 +201,8 @@ const PLAIN_STEPS_MAX = 1e6;
 export class Kernel {
   /** Operations before the next choice; turned code counts it down. */
   left = 0;
+  /** Which of the breakages (breakages.ts) is on. */
+  breakage = "";
   /** What the last operation on shared memory gave. */
   seen: unknown;
   /** Simulated time, ms. */

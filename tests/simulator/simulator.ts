@@ -38,6 +38,25 @@ export class Simulator {
     }
   }
 
+  /** Looks for a history that breaks a promise while a breakage is on; within so many power cuts. */
+  catches(
+    breakage: string,
+    seed: number,
+    cuts: number,
+  ): { cuts: number; error: Broken } | undefined {
+    this.machine.kernel.breakage = breakage;
+    let done = 0;
+    try {
+      for (let i = 0; done < cuts; i++) done += this.history(seed + i, FULL).cuts;
+      return undefined;
+    } catch (error) {
+      if (error instanceof Broken) return { cuts: done, error };
+      throw error;
+    } finally {
+      this.machine.kernel.breakage = "";
+    }
+  }
+
   history(seed: number, limits: Limits): Counts {
     this.machine.kernel.errors.length = 0;
     return simulate(this.machine, seed, limits);

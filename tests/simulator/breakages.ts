@@ -1,0 +1,261 @@
+/**
+ * Ways to break the shipped code that the simulator must notice: each takes one rule of the design
+ * away. They are inert until the kernel's `breakage` names one.
+ *
+ * @module
+ */
+
+import type { Patch } from "./build.ts";
+
+/** The condition that a breakage is on. */
+const on = (name: string): string => `($s as any).breakage === ${JSON.stringify(name)}`;
+
+interface Breakage {
+  readonly name: string;
+  readonly patches: readonly Patch[];
+}
+
+const KEEPER = "lib/engine/keeper.ts";
+const KEEPER_LOOP = "workers/keeper_worker.ts";
+const WRITER_LOOP = "workers/writer_worker.ts";
+
+/** A statement that is left out. */
+function without(name: string, file: string, statement: string, before = "", after = ""): Breakage {
+  const from = `${before}${statement}${after}`;
+  return {
+    name,
+    patches: [{ file, from, to: `${before}if (!(${on(name)})) ${statement}${after}` }],
+  };
+}
+
+/** An expression that is another one. */
+function instead(name: string, file: string, from: string, to: string): Breakage {
+  return { name, patches: [{ file, from, to: to.replace("ON", () => on(name)) }] };
+}
+
+export const BREAKAGES: readonly Breakage[] = [
+  {
+    name: "skip the log's sync",
+    patches: [{
+      file: "lib/log/group_commit.ts",
+      from: "    try {\n      file.sync();\n    } catch (cause) {\n      // The lead",
+      to:
+        `    try {\n      if (!(${
+          on("skip the log's sync")
+        })) file.sync();\n    } catch (cause) {\n` +
+        `      if (${on("go on after a failed sync")}) file.sync(); else\n      // The lead`,
+    }],
+  },
+  { name: "go on after a failed sync", patches: [] }, // with the one above
+  without(
+    "skip the sync of data pages",
+    KEEPER,
+    "this.#sync(file);",
+    "",
+    "\n  }\n\n  /** Second half",
+  ),
+  {
+    name: "skip the sync of the directory",
+    patches: [{
+      file: KEEPER,
+      from: "      file.write(start * arena.pageSize, padded);\n",
+      to:
+        `      if (${
+          on("write the meta page before the directory")
+        }) (this as any).late = padded;\n` +
+        "      else file.write(start * arena.pageSize, padded);\n",
+    }, {
+      file: KEEPER,
+      from: "      this.#sync(file);\n      this.#writeNextMeta({",
+      to: `      if (!(${on("skip the sync of the directory")})) this.#sync(file);\n` +
+        "      this.#writeNextMeta({",
+    }],
+  },
+  {
+    name: "write the meta page before the directory",
+    patches: [{
+      file: KEEPER,
+      from: "    if (checkpoint.beyondLog) this.#writeMetaAgain();\n",
+      to: `    if (${on("write the meta page before the directory")}) {\n` +
+        "      file.write(start * arena.pageSize, (this as any).late);\n      this.#sync(file);\n    }\n" +
+        "    if (checkpoint.beyondLog) this.#writeMetaAgain();\n",
+    }],
+  },
+  {
+    name: "skip the sync of the parent directory",
+    patches: [{
+      file: KEEPER_LOOP,
+      from: "this.#data.logBytes, () => {\n      runtime.syncDirectory",
+      to: "this.#data.logBytes, () => {\n" +
+        `      if (!(${on("skip the sync of the parent directory")})) runtime.syncDirectory`,
+    }, {
+      file: "lib/api/create_file.ts",
+      from: "    runtime.syncDirectory(directoryOf(path));",
+      to: `    if (!(${on("skip the sync of the parent directory")})) ` +
+        "runtime.syncDirectory(directoryOf(path));",
+    }],
+  },
+  {
+    name: "skip the sync of overflow extents",
+    patches: [{
+      file: "lib/storage/overflow.ts",
+      from: "    store.file.write(offset, joined);\n",
+      to: `    (store.file as any).neverSynced = ${on("skip the sync of overflow extents")};\n` +
+        "    store.file.write(offset, joined);\n    (store.file as any).neverSynced = false;\n",
+    }],
+  },
+  instead(
+    "publish before it is durable",
+    WRITER_LOOP,
+    "(writer.needsSync ? this.#awaitDurable",
+    "(writer.needsSync && !(ON) ? this.#awaitDurable",
+  ),
+  instead(
+    "answer eventual commits before they are written",
+    WRITER_LOOP,
+    ": this.#awaitWritten(end))) {",
+    ": (ON) || this.#awaitWritten(end))) {",
+  ),
+  instead(
+    "reuse a page one version too early",
+    "lib/engine/retired_pages.ts",
+    "firstPin(pins, runs.birth[i], runs.retired[i])",
+    "firstPin(pins, runs.birth[i], runs.retired[i] - (ON ? 1 : 0))",
+  ),
+  instead(
+    "ignore one thread's epoch",
+    "lib/memory/epochs.ts",
+    "if (epoch !== 0 && ((epoch",
+    "if (epoch !== 0 && !(i === 0 && ON) && ((epoch",
+  ),
+  {
+    name: "look at pins before epochs",
+    patches: [{
+      file: "lib/engine/retired_pages.ts",
+      from: "    const horizon = family.horizon();\n    const pins = family.pins();\n",
+      to: `    const early = ${on("look at pins before epochs")} ? family.pins() : undefined;\n` +
+        "    const horizon = family.horizon();\n    const pins = early ?? family.pins();\n",
+    }],
+  },
+  instead(
+    "forget the pin of the durable checkpoint",
+    "lib/engine/family_pager.ts",
+    "const durable = slots.durableVersion(slot);",
+    "const durable = ON ? -1 : slots.durableVersion(slot);",
+  ),
+  instead(
+    "forget the pin of the checkpoint in progress",
+    "lib/engine/family_pager.ts",
+    "const inProgress = slots.checkpointVersion(slot);",
+    "const inProgress = ON ? -1 : slots.checkpointVersion(slot);",
+  ),
+  {
+    name: "free an extent before the checkpoint",
+    patches: [{
+      file: KEEPER,
+      from: "    const start = extents.take(pages, DIRECTORY_OWNER);\n",
+      to: `    if (${on("free an extent before the checkpoint")}) {\n` +
+        "      extents.free((extent) => extent.start === this.meta.directoryPage);\n    }\n" +
+        "    const start = extents.take(pages, DIRECTORY_OWNER);\n",
+    }],
+  },
+  instead(
+    "hand over the allocator image of now",
+    "lib/engine/family.ts",
+    "    this.#writeImage(entry, version, absent);",
+    "    this.#writeImage(entry, version, ON ? [] : absent);",
+  ),
+  instead(
+    "accept a record with a bad checksum",
+    "lib/log/recovery_scan.ts",
+    "if (checksum !== undefined && !recordVerifies(bytes, checksum)) return undefined;",
+    "if (checksum !== undefined && !(ON) && !recordVerifies(bytes, checksum)) return undefined;",
+  ),
+  {
+    name: "no salt",
+    patches: [{
+      file: "lib/log/record.ts",
+      from:
+        "  for (let i = 0; i < salt.length; i++) if (bytes[16 + i] !== salt[i]) return undefined;",
+      to: `  for (let i = 0; i < salt.length && !(${on("no salt")}); i++) ` +
+        "if (bytes[16 + i] !== salt[i]) return undefined;",
+    }],
+  },
+  {
+    name: "append refused transactions to the log",
+    patches: [{
+      file: "lib/engine/writer.ts",
+      from: "      this.bypass = false;\n      const status",
+      to: `      if (${on("append refused transactions to the log")}) {\n` +
+        "        this.record.append(memory.u8, from, to);\n      }\n" +
+        "      this.bypass = false;\n      const status",
+    }],
+  },
+  without(
+    "keep a partly applied group",
+    "lib/engine/writer.ts",
+    "group.family.engine.discard();",
+    "  #dropGroup(group: Group): void {\n    ",
+  ),
+  without(
+    "do not write the chosen meta page again",
+    KEEPER,
+    "this.#writeMeta(this.meta);",
+    "  rewriteMeta(): void {\n    ",
+  ),
+  instead(
+    "leave the clean flag set",
+    KEEPER,
+    "this.#writeNextMeta({ ...this.meta, clean: false,",
+    "this.#writeNextMeta({ ...this.meta, clean: ON ? this.meta.clean : false,",
+  ),
+  instead(
+    "checkpoint records that are not synced",
+    KEEPER_LOOP,
+    "      this.#syncLog(checkpoint.logEnd, true);",
+    "      if (!(ON)) this.#syncLog(checkpoint.logEnd, true);",
+  ),
+  {
+    name: "pin a checkpoint without the publish lock",
+    patches: [{
+      file: KEEPER,
+      from:
+        "    this.#publishLock.acquire(thread);\n    try {\n      for (const slot of slots.used()) {",
+      to: `    const isLoose = ${on("pin a checkpoint without the publish lock")};\n` +
+        "    if (!isLoose) this.#publishLock.acquire(thread);\n    try {\n" +
+        "      for (const slot of slots.used()) {",
+    }, {
+      file: KEEPER,
+      from:
+        "        epoch: epochs.tag(),\n      };\n    } finally {\n      this.#publishLock.release();",
+      to: "        epoch: epochs.tag(),\n      };\n    } finally {\n" +
+        "      if (!isLoose) this.#publishLock.release();",
+    }],
+  },
+  instead(
+    "free too much of the log",
+    KEEPER,
+    "    this.#commit.freeUpTo(checkpoint.recoverFrom);",
+    "    this.#commit.freeUpTo(ON ? this.#commit.tail : checkpoint.recoverFrom);",
+  ),
+  instead(
+    "publish a bypassing transaction before its checkpoint",
+    WRITER_LOOP,
+    '      if (outcome === "done") {\n        writer.finish(',
+    '      if (outcome === "done" || ON) {\n        writer.finish(',
+  ),
+  without(
+    "keep what a dead thread has reserved",
+    "lib/api/host.ts",
+    "for (const ring of rings) if (!ring.releaseOf(dead, me)) return false;",
+  ),
+  instead(
+    "replay what a family contains already",
+    "lib/engine/recovery.ts",
+    "if (part.version <= contained) continue;",
+    "if (part.version <= contained && !(ON)) continue;",
+  ),
+];
+
+/** All of them, for one build. */
+export const BREAKAGE_PATCHES: readonly Patch[] = BREAKAGES.flatMap(({ patches }) => patches);
