@@ -571,8 +571,16 @@ export class FamilyEngine {
       throw error;
     }
     if (lastPages > 0) {
-      this.pager.retireRun(last.image, lastPages, version);
+      // An image serves the checkpoint of its own version alone; none, if that checkpoint failed.
+      const birth = last.image[1] + last.image[2] * 2 ** 32;
+      this.pager.retireRun(last.image, lastPages, this.#isDurableImage(last.image) ? birth + 1 : 0);
     }
+  }
+
+  #isDurableImage(image: Uint32Array): boolean {
+    const durable = newFamilyEntry();
+    this.#parts.slots.readDurable(this.slot, durable);
+    return durable.imageBytes > 0 && image.every((word, i) => word === durable.image[i]);
   }
 
   /** The worker ends. */
