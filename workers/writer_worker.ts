@@ -40,6 +40,7 @@ import {
 } from "../lib/memory/database_state.ts";
 import {
   askForCheckpoint,
+  checkpointBegun,
   checkpointOutcome,
   checkpointRuns,
   durableGeneration,
@@ -381,22 +382,26 @@ export class WriterLoop {
       return;
     }
     slots.setPrivateVersion(slot, slots.version(slot) + 1);
-    const number = askForCheckpoint(control);
+    let number = askForCheckpoint(control);
     for (;;) {
       const seen = keeperAnswers(control);
       this.handOver();
       const outcome = checkpointOutcome(control, number);
-      if (outcome === "done") {
-        writer.finish(() => slots.setPrivateVersion(slot, -1));
+      if (outcome === "done") break;
+      if (outcome === "pending" && !this.#failed()) {
+        sleepWhile(control.words, KEEPER_ANSWER, seen, 5);
+        continue;
+      }
+      const fate = writer.withdraw(slot);
+      if (fate === "durable") break;
+      if (fate === "withdrawn" || this.#failed()) {
+        writer.abandon(outcome === "pending" ? "failed" : outcome);
         return;
       }
-      if (outcome !== "pending" || this.#failed()) {
-        slots.setPrivateVersion(slot, -1);
-        writer.abandon(outcome === "pending" ? "failed" : outcome as ErrorCode);
-        return;
-      }
-      sleepWhile(control.words, KEEPER_ANSWER, seen, 5);
+      // A checkpoint that has begun since the failed one has the version, too: it decides.
+      number = checkpointBegun(control);
     }
+    writer.finish(() => slots.setPrivateVersion(slot, -1));
   }
 
   #replay(): void {

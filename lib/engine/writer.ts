@@ -442,6 +442,25 @@ export class Writer {
     this.#sendAnswers();
   }
 
+  /**
+   * The checkpoint that a family's private version waited for has failed: takes the version back, unless another one
+   * has pinned it meanwhile, or has made it durable.
+   */
+  withdraw(slot: number): "withdrawn" | "pinned" | "durable" {
+    const { slots, thread } = this.#parts;
+    this.#publishLock.acquire(thread);
+    try {
+      const version = slots.privateVersion(slot);
+      // In this order: a checkpoint that ends makes the version durable before it gives its pin up.
+      if (slots.checkpointVersion(slot) === version) return "pinned";
+      if (slots.durableVersion(slot) === version) return "durable";
+      slots.setPrivateVersion(slot, -1);
+      return "withdrawn";
+    } finally {
+      this.#publishLock.release();
+    }
+  }
+
   /** A deleted family: its pages belong to the keeper now. A checkpoint may still wait for its last state. */
   #forget({ engine, turns }: Family): void {
     engine.handOver(checkpointBegun(this.#parts.control));

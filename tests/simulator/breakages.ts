@@ -244,6 +244,18 @@ export const BREAKAGES: readonly Breakage[] = [
     '      if (outcome === "done") {\n        writer.finish(',
     '      if (outcome === "done" || ON) {\n        writer.finish(',
   ),
+  instead(
+    "withdraw a version that another checkpoint has pinned",
+    "lib/engine/writer.ts",
+    "if (slots.checkpointVersion(slot) === version) return",
+    "if (!(ON) && slots.checkpointVersion(slot) === version) return",
+  ),
+  instead(
+    "retire an image late",
+    "lib/engine/family.ts",
+    "this.#isDurableImage(last.image) ? birth + 1 : 0",
+    "ON ? version : this.#isDurableImage(last.image) ? birth + 1 : 0",
+  ),
   without(
     "keep what a dead thread has reserved",
     "lib/api/host.ts",

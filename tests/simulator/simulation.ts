@@ -314,7 +314,7 @@ class Faults {
 
   constructor(random: Random) {
     this.#random = random;
-    this.#writes = random.chance(0.1) ? 0.03 : 0;
+    this.#writes = random.chance(0.2) ? random.pick([0.01, 0.05]) : 0;
     this.#syncs = random.chance(0.05) ? 1 + random.int(30) : Infinity;
   }
 
