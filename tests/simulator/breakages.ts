@@ -241,8 +241,8 @@ export const BREAKAGES: readonly Breakage[] = [
   instead(
     "publish a bypassing transaction before its checkpoint",
     WRITER_LOOP,
-    '      if (outcome === "done") {\n        writer.finish(',
-    '      if (outcome === "done" || ON) {\n        writer.finish(',
+    '      if (outcome === "done") break;',
+    '      if (outcome === "done" || ON) break;',
   ),
   instead(
     "withdraw a version that another checkpoint has pinned",
