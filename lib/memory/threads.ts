@@ -2,12 +2,13 @@
  * The table of threads that use one database: the host, attached threads and workers. A thread's slot
  * names it in every epoch, pin, lock, reservation and turn.
  *
- * One line of words a thread: epoch (epochs.ts), state, session, what the runtime's watch calls it, the
- * descriptor of its data file. The session tells a slot's successive owners apart: a completion for an
- * earlier one is dropped.
+ * One line of words a thread: epoch (epochs.ts), state, session, the descriptor of its data file. The session
+ * tells a slot's successive owners apart: a completion for an earlier one is dropped. The state is free, live
+ * or dead in the low two bits; above them, for *live*, what the runtime's watch calls the thread, plus one.
  *
- * Invariant: a slot changes from live to free only by its own thread, or by the host once it knows
- * that the thread is dead and everything that it held has been released.
+ * Invariants: a slot changes from live to free only by its own thread, or by the host once it knows
+ * that the thread is dead and everything that it held has been released. Whose a slot is changes with
+ * its state in one operation: a thread that dies anywhere is found, and no other is taken for it.
  *
  * @module
  */
@@ -17,14 +18,23 @@ import { type Control, THREAD_WORDS, THREADS, THREADS_MAX, THREADS_USED } from "
 
 const STATE = 1;
 const SESSION = 2;
-/** What lib/runtime knows the thread by, plus one. */
-const LIVENESS = 3;
 /** The descriptor of the thread's file, plus one; 0 for none. */
-const DESCRIPTOR = 4;
+const DESCRIPTOR = 3;
 
 const FREE = 0;
 const LIVE = 1;
 const DEAD = 2;
+const KIND_MASK = 3;
+const KIND_BITS = 2;
+
+function liveState(liveness: number): number {
+  return LIVE | ((liveness + 1) << KIND_BITS);
+}
+
+function isLive(control: Control, thread: number): boolean {
+  const state = Atomics.load(control.words, THREADS + thread * THREAD_WORDS + STATE);
+  return (state & KIND_MASK) === LIVE;
+}
 
 /**
  * Takes a slot for the calling thread. `liveness` is what the runtime's watch over threads calls it, -1 if it is not watched.
@@ -33,8 +43,7 @@ export function joinThread(control: Control, liveness: number): number {
   const words = control.words;
   for (let thread = 0; thread < THREADS_MAX; thread++) {
     const at = THREADS + thread * THREAD_WORDS;
-    if (Atomics.compareExchange(words, at + STATE, FREE, LIVE) !== FREE) continue;
-    Atomics.store(words, at + LIVENESS, liveness + 1);
+    if (Atomics.compareExchange(words, at + STATE, FREE, liveState(liveness)) !== FREE) continue;
     Atomics.add(words, at + SESSION, 1);
     Atomics.store(words, at, 0);
     let used = Atomics.load(words, THREADS_USED);
@@ -74,21 +83,19 @@ export function sessionOf(control: Control, thread: number): number {
 
 /** The live thread that the runtime's watch calls `liveness`, or -1. */
 export function watchedThread(control: Control, liveness: number): number {
-  const used = Atomics.load(control.words, THREADS_USED);
-  for (let thread = 0; thread < used; thread++) {
+  // Also beyond those that are counted as used: it may have died before it was.
+  for (let thread = 0; thread < THREADS_MAX; thread++) {
     const at = THREADS + thread * THREAD_WORDS;
-    if (
-      Atomics.load(control.words, at + STATE) === LIVE &&
-      Atomics.load(control.words, at + LIVENESS) === liveness + 1
-    ) return thread;
+    if (Atomics.load(control.words, at + STATE) === liveState(liveness)) return thread;
   }
   return -1;
 }
 
-/** Marks a thread as dead: its epoch ends, and workers stop waiting for it. */
+/** Marks a thread as dead, which only the host does: its epoch ends, and workers stop waiting for it. */
 export function markDead(control: Control, thread: number): boolean {
+  if (!isLive(control, thread)) return false;
   const at = THREADS + thread * THREAD_WORDS;
-  if (Atomics.compareExchange(control.words, at + STATE, LIVE, DEAD) !== LIVE) return false;
+  Atomics.store(control.words, at + STATE, DEAD);
   Atomics.store(control.words, at, 0);
   return true;
 }
@@ -102,8 +109,7 @@ export function buryThread(control: Control, thread: number): void {
 
 /** Whether the thread that owned `thread` in `session` still lives. */
 export function isAlive(control: Control, thread: number, session: number): boolean {
-  const state = Atomics.load(control.words, THREADS + thread * THREAD_WORDS + STATE);
-  return state === LIVE && sessionOf(control, thread) === session;
+  return isLive(control, thread) && sessionOf(control, thread) === session;
 }
 
 /** How many threads use the database now. */
@@ -111,7 +117,7 @@ export function countThreads(control: Control): number {
   let count = 0;
   const used = Atomics.load(control.words, THREADS_USED);
   for (let thread = 0; thread < used; thread++) {
-    if (Atomics.load(control.words, THREADS + thread * THREAD_WORDS + STATE) === LIVE) count++;
+    if (isLive(control, thread)) count++;
   }
   return count;
 }
