@@ -38,8 +38,10 @@ const META_PAGES_BYTES = 8192;
 const SYNC_MS = 0.3;
 
 export class Machine {
-  readonly kernel = new Kernel();
+  readonly kernel: Kernel;
   readonly disk: Disk;
+  /** Instead of what turned code would find under these global names. */
+  readonly globals: Record<string, unknown>;
   hooks: Hooks = { onIo: () => {}, fails: () => false };
   readonly #modules: Modules;
   readonly #free: Instance[] = [];
@@ -53,9 +55,16 @@ export class Machine {
   /** What joined threads are called, and who is to be told when they end. */
   readonly hosts = new Map<object, HostView>();
 
-  constructor(modules: Modules, disk: Disk = new Disk()) {
+  constructor(
+    modules: Modules,
+    disk: Disk = new Disk(),
+    kernel: Kernel = new Kernel(),
+    globals: Record<string, unknown> = {},
+  ) {
     this.#modules = modules;
     this.disk = disk;
+    this.kernel = kernel;
+    this.globals = globals;
     SimulatedPromise.kernel = this.kernel;
   }
 
@@ -233,6 +242,7 @@ function globalsOf(machine: Machine): Record<string, unknown> {
         },
       },
     }),
+    ...machine.globals,
   };
 }
 

@@ -1,0 +1,45 @@
+/**
+ * Protects the protocols between threads (docs/design.md, section 4) in all interleavings of small cases,
+ * not in some by chance: pins and epochs, publishing, the write queue, frames, group commit, locks,
+ * turns and the table of threads. What is explored, and up to how many preemptions, is listed in
+ * simulator/cases/mod.ts; how, in simulator/explore.ts.
+ *
+ * For each protocol, deliberate breakages show that a mistake in it would be found.
+ */
+
+import { build } from "./simulator/build.ts";
+import { BREAKAGES } from "./simulator/cases/breakages.ts";
+import { CASE_MODULES, CASES, EXPLORED, modulePath } from "./simulator/cases/mod.ts";
+import { Explorer } from "./simulator/explore.ts";
+import { assert } from "./support/assert.ts";
+import { test } from "./support/test.ts";
+
+/** On a busy machine; a quiet one takes less than a tenth. */
+const timeoutMs = 600_000;
+
+test("every interleaving of the cases keeps what it has to", { timeoutMs }, () => {
+  const explorer = new Explorer(build(CASE_MODULES, EXPLORED));
+  for (const { path, name, title, preemptionsMax } of CASES) {
+    const found = explorer.run(path, name, { preemptionsMax });
+    const { states, executions, failure } = found;
+    const bound = preemptionsMax === undefined ? "all" : `up to ${preemptionsMax} preemptions`;
+    console.log(`${title}: ${states} states, ${executions} executions (${bound})`);
+    if (failure === undefined) continue;
+    throw new Error(`${title}:\n${failure.schedule.join("\n")}`, { cause: failure.error });
+  }
+});
+
+test("breakages of the protocols are found", { timeoutMs }, () => {
+  const patches = BREAKAGES.flatMap((one) => one.patches);
+  const explorer = new Explorer(build(CASE_MODULES, [...EXPLORED, ...patches]));
+  for (const { name, found: [file, example] } of BREAKAGES) {
+    explorer.broken = name;
+    const path = modulePath(file);
+    const bounds = { preemptionsMax: 3, deepens: true };
+    const { failure, states } = explorer.run(path, example, bounds);
+    assert(failure !== undefined, `not found: ${name}`);
+    console.log(
+      `${name}: ${failure.error}, with ${failure.preemptions} preemptions, ${states} states`,
+    );
+  }
+});
