@@ -20,8 +20,13 @@ export class WatchedFile extends MemoryFile {
     this.#wasRead = new Uint8Array(bytes.length);
   }
 
-  override read(offset: number, target: Uint8Array): number {
-    const count = super.read(offset, target);
+  override read(
+    offset: number,
+    memory: Uint8Array,
+    from = 0,
+    length = memory.length - from,
+  ): number {
+    const count = super.read(offset, memory, from, length);
     this.#wasRead.fill(1, offset, offset + count);
     return count;
   }

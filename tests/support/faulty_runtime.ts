@@ -119,29 +119,29 @@ export class FaultyRuntime implements Disposable {
     const { path } = file;
     return {
       path,
-      read: (offset, target) => {
+      read: (offset, memory, from = 0, length = memory.length - from) => {
         const fault = this.#count("read", path);
         if (fault === "eio") throw inputOutputError("read", path);
-        const count = file.read(offset, target);
+        const count = file.read(offset, memory, from, length);
         return fault === "short read" ? count >> 1 : count;
       },
-      write: (offset, source) => {
+      write: (offset, memory, from = 0, length = memory.length - from) => {
         const fault = this.#count("write", path);
-        const half = source.length >> 1;
+        const half = length >> 1;
         switch (fault) {
           case "eio":
             throw inputOutputError("write", path);
           case "enospc":
             throw noSpace("write", path);
           case "torn eio":
-            file.write(offset, source.subarray(0, half));
+            file.write(offset, memory, from, half);
             throw inputOutputError("write", path);
           case "torn enospc":
-            file.write(offset, source.subarray(0, half));
+            file.write(offset, memory, from, half);
             throw noSpace("write", path);
         }
-        if (this.#full && offset + source.length > file.size()) throw noSpace("write", path);
-        file.write(offset, source);
+        if (this.#full && offset + length > file.size()) throw noSpace("write", path);
+        file.write(offset, memory, from, length);
         if (fault === "late eio") throw inputOutputError("write", path);
       },
       sync: () => {
