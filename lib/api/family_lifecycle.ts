@@ -59,18 +59,16 @@ export async function createFamily(open: OpenSession, name: string): Promise<num
   let id = 0;
   const release = keepAlive();
   try {
-    await slots.lock.acquireAsync(thread);
+    await slots.lock.holding(thread, () => {
+      open.check(); // it may have been closed meanwhile
+      if (slots.find(name) >= 0) return;
+      id = slots.nextId();
+      slot = slots.take(id, name, leastLoaded(slots, memory.rings.length), FAMILY_CREATING);
+    });
   } finally {
     release();
   }
-  try {
-    open.check(); // it may have been closed meanwhile
-    if (slots.find(name) >= 0) return -1;
-    id = slots.nextId();
-    slot = slots.take(id, name, leastLoaded(slots, memory.rings.length), FAMILY_CREATING);
-  } finally {
-    slots.lock.release();
-  }
+  if (slot < 0) return -1;
   const access = new FamilyAccess(open, slot, id, name);
   const operations = { payload: new TextEncoder().encode(name), kept: true };
   await access.submit(client, REQUEST_CREATE, 0, 0, operations, () => `making ${access.place}`);

@@ -47,14 +47,20 @@ export class SpinLock {
   }
 
   /**
-   * For a thread with an event loop, where it may be held by a thread that is dead: what finds out about
-   * that, and releases it, runs on an event loop.
+   * Calls `fn` while holding it. For a thread with an event loop, where it may be held by a thread that is
+   * dead: what finds out about that, and releases it, runs on an event loop. It is given back before anything
+   * else runs on this one: else all that want it here would spin for it in vain, one after the other.
    */
-  async acquireAsync(thread: number): Promise<void> {
+  async holding<T>(thread: number, fn: () => T): Promise<T> {
     while (!this.tryAcquire(thread)) {
       const holder = Atomics.load(this.#words, this.#index);
       const wait = Atomics.waitAsync(this.#words, this.#index, holder, LOOK_MS);
       if (wait.async) await wait.value;
+    }
+    try {
+      return fn();
+    } finally {
+      this.release();
     }
   }
 
