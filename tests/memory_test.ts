@@ -11,8 +11,9 @@ const DATA_MIB = 300;
 const BESIDE_CACHE_MIB = thisRuntime === "bun" ? 300 : 200;
 
 for (const cacheMiB of [8, 64]) {
-  const name = `memory: ${DATA_MIB} MiB through a cache of ${cacheMiB} keep to it and a constant`;
-  test(name, { timeoutMs: 300_000 }, () =>
+  test(`memory: ${DATA_MIB} MiB through a cache of ${cacheMiB} keep to it and a constant`, {
+    timeoutMs: 300_000,
+  }, () =>
     withTempDir(async (dir) => {
       const script = new URL("./support/memory_child.ts", import.meta.url);
       const args = [join(dir, "large.manifold"), String(cacheMiB), String(DATA_MIB)];
