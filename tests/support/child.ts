@@ -118,7 +118,10 @@ export function spawnScript(
   const permissions = options.permissions?.length === 0
     ? ["--deny-run"]
     : options.permissions ?? ["-A"];
-  const flags = name === "deno" ? ["run", "--quiet", "--no-prompt", ...permissions] : ["run"];
+  // What a child loads, from a test's own server too, has no place in the project's lock file.
+  const flags = name === "deno"
+    ? ["run", "--quiet", "--no-prompt", "--no-lock", ...permissions]
+    : ["run"];
   const process_: ChildProcess = spawn(executable(name), [...flags, target, ...args], {
     cwd: options.cwd ?? projectDir,
     env: { ...process.env, NO_COLOR: "1", ...options.env },
