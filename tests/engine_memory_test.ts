@@ -509,6 +509,27 @@ function hostOf(memory: ThreadMemory): { host: Host; gone: (liveness: number) =>
   return { host, gone: (liveness) => gone!(liveness) };
 }
 
+test("locks: a thread that has got one asynchronously gives it back before anything else of it runs", async () => {
+  const words = new Int32Array(new SharedArrayBuffer(4));
+  const lock = new SpinLock(words, 0);
+  const seen: number[] = [];
+  const held = [7, 8, 9].map((thread) => {
+    const done = lock.holding(thread, () => seen.push(words[0] - 1));
+    // The next in this thread would spin for it, and what gives it back could not run.
+    assertEquals(words[0], 0);
+    return done;
+  });
+  assertEquals(seen, [7, 8, 9]);
+  assertEquals(await Promise.all(held), [1, 2, 3]);
+
+  const refusal = new Error("refused");
+  const refused = lock.holding(1, () => {
+    throw refusal;
+  });
+  assertEquals(words[0], 0);
+  assertEquals(await refused.catch((error) => error), refusal);
+});
+
 test("threads: all that a dead one held is released, by name, and nothing of the living", async () => {
   const { all: [a, dead, living] } = await threads(3);
   const { host, gone } = hostOf(a);
