@@ -179,9 +179,9 @@ export class Keeper {
     return all;
   }
 
-  /** First half: dirty pages, durable. Then the log is to be synced through `logEnd`. */
+  /** First half: dirty pages. Then the log is to be synced through `logEnd`. */
   writePages(checkpoint: CheckpointInProgress): void {
-    const { frames, arena, file } = this.#memory;
+    const { frames, arena } = this.#memory;
     const versions = new Map(checkpoint.pinned.map((one) => [one.id, one.version]));
     const dirty: DirtyFrame[] = [];
     for (let frame = 0; frame < frames.count; frame++) {
@@ -194,10 +194,9 @@ export class Keeper {
       const birth = u32[at + WORD_BIRTH_LOW] + u32[at + WORD_BIRTH_HIGH] * 2 ** 32;
       return birth <= (versions.get(u32[at + WORD_FAMILY]) ?? -1);
     });
-    this.#sync(file);
   }
 
-  /** Second half: directory and meta page, durable; then what is old is released. */
+  /** Second half: pages and directory durable, then the meta page; then what is old is released. */
   end(checkpoint: CheckpointInProgress, clean: boolean): void {
     const { control, slots, extents, file, checksum, arena } = this.#memory;
     const families: DirectoryFamily[] = [];
@@ -223,7 +222,7 @@ export class Keeper {
       // As long as the directory says, which counts extents that were taken since the pages were
       // written: so a file that was cut off can be told from one whose last pages are not needed yet.
       extents.extendFile(file, arena.pageSize);
-      this.#sync(file);
+      this.#sync(file); // pages, overflow extents and directory stand in one file
       this.#writeNextMeta({
         ...this.meta,
         clean,

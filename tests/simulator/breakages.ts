@@ -47,15 +47,8 @@ export const BREAKAGES: readonly Breakage[] = [
     }],
   },
   { name: "go on after a failed sync", patches: [] }, // with the one above
-  without(
-    "skip the sync of data pages",
-    KEEPER,
-    "this.#sync(file);",
-    "",
-    "\n  }\n\n  /** Second half",
-  ),
   {
-    name: "skip the sync of the directory",
+    name: "skip the sync of data pages and directory",
     patches: [{
       file: KEEPER,
       from: "      file.write(start * arena.pageSize, padded);\n",
@@ -66,9 +59,10 @@ export const BREAKAGES: readonly Breakage[] = [
         "      else file.write(start * arena.pageSize, padded);\n",
     }, {
       file: KEEPER,
-      from: "      this.#sync(file);\n      this.#writeNextMeta({",
-      to: `      if (!(${on("skip the sync of the directory")})) this.#sync(file);\n` +
-        "      this.#writeNextMeta({",
+      from: "      this.#sync(file); // pages, overflow",
+      to: `      if (!(${
+        on("skip the sync of data pages and directory")
+      })) this.#sync(file); // overflow`,
     }],
   },
   {

@@ -34,6 +34,8 @@ const NewChecksum = first.constructor as { new (): Checksum };
 
 /** Where the two meta pages end. */
 const META_PAGES_BYTES = 8192;
+/** The page size of all simulated databases. */
+export const PAGE_BYTES = 4096;
 /** Time that a sync takes, ms. */
 const SYNC_MS = 0.3;
 
@@ -451,6 +453,13 @@ function kindOf(path: string): string {
   return path.endsWith("/db") || path.endsWith("-new") ? "data" : "names";
 }
 
+/** What stands where in the data file: pages carry their own number, the directory does not. */
+function partOf(offset: number, source: Uint8Array): "meta" | "data" | "directory" {
+  if (offset < META_PAGES_BYTES) return "meta";
+  const number = new DataView(source.buffer, source.byteOffset).getUint32(8, true);
+  return number === offset / PAGE_BYTES ? "data" : "directory";
+}
+
 class SimulatedFile {
   readonly path: string;
   readonly #machine: Machine;
@@ -493,7 +502,7 @@ class SimulatedFile {
     length = memory.length - from,
   ): Running {
     const source = memory.subarray(from, from + length);
-    const kind = this.#kind === "data" && offset < META_PAGES_BYTES ? "meta" : this.#kind;
+    const kind = this.#kind === "data" ? partOf(offset, source) : this.#kind;
     yield* this.#io("write", kind);
     if (this.#machine.hooks.fails(`write ${kind}`)) {
       throw new (this.#error)("disk-full", `no room to write ${this.path}`);

@@ -9,7 +9,7 @@ import { Random } from "../support/random.ts";
 import type { Modules } from "./build.ts";
 import { Disk } from "./disk.ts";
 import type { Chooser, Thread } from "./kernel.ts";
-import { Machine, terminate } from "./machine.ts";
+import { Machine, PAGE_BYTES, terminate } from "./machine.ts";
 import { Model } from "./model.ts";
 import type { Scene, Settings } from "./workload.ts";
 
@@ -164,15 +164,15 @@ class History {
 
   #draw(): Settings {
     const random = this.#random;
-    const logBytes = random.pick([16384, 16384, 32768, 65536]);
+    const logBytes = random.pick([8192, 16384, 16384, 65536]);
     const clients = 1 + random.int(this.#limits.clientsMax);
     return {
       clients,
       steps: 1 + random.int(this.#limits.stepsMax),
-      pageSize: 4096,
+      pageSize: PAGE_BYTES,
       cacheBytes: random.pick([2 ** 18, 2 ** 18, 2 ** 20]),
       logBytes,
-      checkpointBytes: random.pick([4096, logBytes / 2, logBytes]),
+      checkpointBytes: random.pick([4096, logBytes / 2, logBytes, logBytes]),
       workers: 1 + random.int(3),
       sharedFamilies: 1 + random.int(2),
       valueBytes: random.pick([100, 3000, 20000]),
@@ -209,7 +209,7 @@ class History {
     this.#machine.hooks = {
       onIo: (what) => trigger.io(what, kernel.running.name),
       fails: (what) => {
-        if (!faults.fail(what)) return false;
+        if (!faults.fail(what, kernel.running.name)) return false;
         this.#lines.push(`${kernel.running.name} fails to ${what}`);
         this.counts.faults++;
         return true;
@@ -251,8 +251,9 @@ class History {
         throw new Error(`hangs: ${kernel.threads.map((one) => one.name).join(", ")}`);
       }
       this.#checkThreads(host, guests);
-      if (guestsMayDie && guests.length > 0 && random.chance(0.0005)) {
-        const guest = random.pick(guests);
+      // Whoever just ran: so it may be in the middle of something.
+      const guest = guests.find((one) => one === kernel.running);
+      if (guestsMayDie && guest !== undefined && random.chance(0.003)) {
         if (!guest.dead && !guest.ended.isSettled) {
           this.#lines.push(`${guest.name} is terminated`);
           terminate(this.#machine, guest);
@@ -290,7 +291,8 @@ class History {
     const chooser = this.#machine.kernel.chooser;
     const unsynced = disk.unsynced > 0;
     this.#machine.endProcess();
-    if (this.#random.chance(0.85)) {
+    // Without unsynced sectors a power cut is hardly more than a kill.
+    if (this.#random.chance(0.75) && (unsynced || this.#random.chance(0.4))) {
       this.#powerFailed = true;
       this.#lines.push(`power fails: ${trigger.places().join(", ")}`);
       this.counts.cuts++;
@@ -309,12 +311,15 @@ class History {
 class Faults {
   readonly #random: Random;
   readonly #writes: number;
+  /** Whose writes fail; undefined: anyone's. */
+  readonly #only: string | undefined;
   /** Syncs until one fails. */
   #syncs: number;
 
   constructor(random: Random) {
     this.#random = random;
-    this.#writes = random.chance(0.2) ? random.pick([0.01, 0.05]) : 0;
+    this.#writes = random.chance(0.2) ? random.pick([0.01, 0.05, 0.2]) : 0;
+    this.#only = this.#writes > 0.1 ? "keeper" : undefined;
     this.#syncs = random.chance(0.05) ? 1 + random.int(30) : Infinity;
   }
 
@@ -322,9 +327,10 @@ class Faults {
     return this.#writes > 0 || this.#syncs < Infinity;
   }
 
-  fail(what: string): boolean {
+  fail(what: string, thread: string): boolean {
     if (what.startsWith("sync")) return --this.#syncs === 0;
-    return this.#writes > 0 && this.#random.chance(this.#writes);
+    return (this.#only === undefined || this.#only === thread) && this.#writes > 0 &&
+      this.#random.chance(this.#writes);
   }
 }
 
@@ -340,7 +346,8 @@ class Trigger {
   #left: number;
   /** What the system calls of the threads are in the middle of. */
   readonly #current = new Map<string, Place>();
-  #phase: "pages" | "directory" | "meta" = "pages";
+  /** Whether the keeper's next sync is that of a meta page; otherwise it is of pages and directory. */
+  #syncsMeta = false;
 
   constructor(random: Random, unsynced: () => number) {
     this.#unsynced = unsynced;
@@ -366,19 +373,14 @@ class Trigger {
     if (what === "sync log") return "log sync";
     if (thread !== "keeper") return undefined;
     if (what === "write meta") {
-      this.#phase = "meta";
+      this.#syncsMeta = true;
       return "meta";
     }
-    if (what === "write data") {
-      return this.#phase === "directory" ? "directory" : "checkpoint pages";
-    }
+    if (what === "write data") return "checkpoint pages";
+    if (what === "write directory") return "directory";
     if (what === "sync data") {
-      const place = this.#phase === "pages" ? "checkpoint pages" : this.#phase;
-      this.#phase = this.#phase === "pages"
-        ? "directory"
-        : this.#phase === "directory"
-        ? "meta"
-        : "pages";
+      const place = this.#syncsMeta ? "meta" : "directory";
+      this.#syncsMeta = false;
       return place;
     }
     return undefined;

@@ -530,11 +530,18 @@ class Actor {
 
   #look(): void {
     this.#held?.check();
-    const snapshot = this.#family!.snapshot();
-    const pair = snapshot.table(this.#family!.table("pair", codecs));
-    checkPair((key) => pair.get(key), "in a snapshot");
-    snapshot[Symbol.dispose]();
     const main = this.#table("main");
+    const pairs = this.#family!.table("pair", codecs);
+    for (let i = this.#scene.below(4); i >= 0; i--) {
+      const snapshot = this.#family!.snapshot();
+      const pair = snapshot.table(pairs);
+      checkPair((key) => pair.get(key), "in a snapshot");
+      const mine = snapshot.table(main);
+      const count = mine.count();
+      const found = mine.entries().toArray().length;
+      if (found !== count) throw new Error(`a snapshot counts ${count} entries and has ${found}`);
+      snapshot[Symbol.dispose]();
+    }
     const seen = main.get(this.#key());
     if (seen !== undefined && !seen.startsWith(`${this.#client}.`)) {
       throw new Error(`a value of nobody: ${seen}`);
