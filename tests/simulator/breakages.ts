@@ -263,5 +263,23 @@ export const BREAKAGES: readonly Breakage[] = [
   ),
 ];
 
+/** Those that a history meets rarely: they are noticed within thousands of power cuts. */
+export const RARE: ReadonlySet<string> = new Set([
+  "go on after a failed sync",
+  "skip the sync of data pages and directory",
+  "answer eventual commits before they are written",
+  "ignore one thread's epoch",
+  "look at pins before epochs",
+  "accept a record with a bad checksum",
+  "keep a partly applied group",
+  "do not write the chosen meta page again",
+  "checkpoint records that are not synced",
+  "pin a checkpoint without the publish lock",
+  "free too much of the log",
+  "withdraw a version that another checkpoint has pinned",
+  "retire an image late",
+  "keep what a dead thread has reserved",
+]);
+
 /** All of them, for one build. */
 export const BREAKAGE_PATCHES: readonly Patch[] = BREAKAGES.flatMap(({ patches }) => patches);
