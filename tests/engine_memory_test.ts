@@ -745,6 +745,23 @@ test("group commit: after a failed sync nobody syncs again", async () => {
   assertEquals([b.durable, file.syncs], [0, 1]);
 });
 
+/**
+ * A checkpoint waits until the log is durable up to its end of that moment. When the last record could
+ * not be written, and its place was taken back, nothing stood there any more, and a checkpoint on request, or that of
+ * the close, waited for ever.
+ */
+test("group commit: nobody waits for a place that was taken back", async () => {
+  const { a, b, file } = await logs();
+  a.reserve(0, 100);
+  a.written(0);
+  assertEquals(b.reserve(1, 100), 128);
+  const end = a.tail;
+  assert(b.cancel(1, 128, 100));
+  assertEquals(a.tryLead(end), "lead");
+  a.lead(file);
+  assertEquals(a.tryLead(end), "durable");
+});
+
 test("group commit: no place is given that recovery may need", async () => {
   const capacity = 8192;
   const { a, b } = await logs(capacity);

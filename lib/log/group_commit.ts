@@ -273,9 +273,11 @@ export class GroupCommit {
    */
   tryLead(end: number): "durable" | "wait" | "lead" {
     return this.#locked(() => {
-      if (this.#f64[DURABLE] >= end) return "durable";
+      // Nothing stands behind the tail, though something may have: a place can be taken back.
+      const due = Math.min(end, this.#f64[TAIL]);
+      if (this.#f64[DURABLE] >= due) return "durable";
       const words = this.#control.words;
-      if (Atomics.load(words, LOG_LEADER) !== 0 || this.#writtenUpTo() < end) return "wait";
+      if (Atomics.load(words, LOG_LEADER) !== 0 || this.#writtenUpTo() < due) return "wait";
       Atomics.store(words, LOG_LEADER, this.#thread + 1);
       return "lead";
     });
