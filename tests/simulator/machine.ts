@@ -36,6 +36,8 @@ const NewChecksum = first.constructor as { new (): Checksum };
 const META_PAGES_BYTES = 8192;
 /** The page size of all simulated databases. */
 export const PAGE_BYTES = 4096;
+/** Time that one in four writes takes in the middle, ms. */
+const SLOW_WRITE_MS = 0.1;
 /** Time that a sync takes, ms. */
 const SYNC_MS = 0.3;
 
@@ -513,6 +515,9 @@ class SimulatedFile {
     if (half > 0) {
       this.#inode.write(offset, source.subarray(0, half), never);
       yield;
+    }
+    if (this.#machine.kernel.chooser.below(4) === 0) {
+      yield* this.#machine.kernel.sleep(SLOW_WRITE_MS);
     }
     this.#inode.write(offset + half, source.subarray(half), never);
     yield;

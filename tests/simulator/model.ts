@@ -30,6 +30,9 @@ export interface Step {
   acknowledgedAt: number;
 }
 
+/** Ways to explain a state that are looked at; more would not tell more. */
+const WAYS_MAX = 64;
+
 type Table = Map<string, string>;
 
 /** The tables of a lane; undefined when its family does not exist. */
@@ -75,18 +78,9 @@ export class Lane {
    * Compares what is there with what may be. Returns the steps that are there for certain and those
    * that are lost for certain.
    */
-  recovered(actual: LaneState): { kept: Step[]; lost: Step[] } {
-    let state = copied(this.#base);
-    // Some steps change nothing: the first and the last place that fit may differ.
-    let first = same(state, actual) ? 0 : -1;
-    let last = first;
-    for (let i = 0; i < this.#steps.length; i++) {
-      state = applied(state, this.#steps[i]);
-      if (!same(state, actual)) continue;
-      last = i + 1;
-      if (first < 0) first = last;
-    }
-    if (first < 0) {
+  recovered(actual: LaneState, mayRefuse: boolean): { kept: Step[]; lost: Step[] } {
+    const ways = this.#ways(actual, mayRefuse);
+    if (ways.length === 0) {
       throw new Error(
         `client ${this.client} in "${this.family}": what is there is the effect of no prefix of its steps\n` +
           `durable: ${shown(this.#base)}\nsteps:\n  ${
@@ -94,7 +88,28 @@ export class Lane {
           }\nfound: ${shown(actual)}`,
       );
     }
-    return { kept: this.#steps.slice(0, first), lost: this.#steps.slice(last) };
+    // Some steps change nothing, so that there may be several ways.
+    return {
+      kept: this.#steps.filter((step) => ways.every((way) => way.has(step))),
+      lost: this.#steps.filter((step) => !ways.some((way) => way.has(step))),
+    };
+  }
+
+  /**
+   * The sets of steps whose effect is what is there: each a prefix, but for steps that may have been
+   * refused for want of room although nobody has heard of it.
+   */
+  #ways(actual: LaneState, mayRefuse: boolean): Set<Step>[] {
+    const ways: Set<Step>[] = [];
+    const go = (at: number, state: LaneState, done: readonly Step[]): void => {
+      if (same(state, actual)) ways.push(new Set(done));
+      if (at === this.#steps.length || ways.length > WAYS_MAX) return;
+      const step = this.#steps[at];
+      go(at + 1, applied(copied(state), step), [...done, step]);
+      if (mayRefuse && step.acknowledgedAt === Infinity) go(at + 1, state, done);
+    };
+    go(0, copied(this.#base), []);
+    return ways;
   }
 
   /** What is there is what will stay. */
@@ -119,12 +134,18 @@ export class Model {
     return [...this.#lanes.values()];
   }
 
-  /** Checks everything that a recovery has brought back; `read` says what is in a lane. */
-  recovered(states: ReadonlyMap<Lane, LaneState>, powerFailed: boolean): void {
+  /**
+   * Checks everything that a recovery has brought back. `powerFailed`: since the last time; `mayRefuse`: disks were
+   * full since then.
+   */
+  recovered(
+    states: ReadonlyMap<Lane, LaneState>,
+    { powerFailed, mayRefuse }: { powerFailed: boolean; mayRefuse: boolean },
+  ): void {
     const kept: Step[] = [];
     const lost: Step[] = [];
     for (const [lane, state] of states) {
-      const outcome = lane.recovered(state);
+      const outcome = lane.recovered(state, mayRefuse);
       kept.push(...outcome.kept);
       lost.push(...outcome.lost);
     }

@@ -153,6 +153,8 @@ class History {
   #process = 0;
   /** Whether power has failed since the content was last compared. */
   #powerFailed = false;
+  /** Whether calls to the system could fail since then. */
+  #wasFaulty = false;
 
   constructor(machine: Machine, seed: number, limits: Limits) {
     this.#machine = machine;
@@ -226,8 +228,10 @@ class History {
       lane: (client, family, exists) => this.#model.lane(client, family, exists),
       lanes: () => this.#model.lanes,
       recovered: (states) => {
-        this.#model.recovered(states, this.#powerFailed);
+        const since = { powerFailed: this.#powerFailed, mayRefuse: this.#wasFaulty };
+        this.#model.recovered(states, since);
         this.#powerFailed = false;
+        this.#wasFaulty = faults.any;
       },
       opened: (handle) => {
         trigger.recovering = false;
