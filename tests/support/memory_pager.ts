@@ -273,11 +273,14 @@ export class MemoryPager implements PageWriter {
   }
 }
 
-/** A private page outside any pager, for tests of page functions. */
-export function blankPage(pageSize: number, kind = PAGE_LEAF, level = 0): Arena {
-  const arena = new Arena(pageSize, Arena.allocate(pageSize, 2));
+/** A private page outside any pager, for tests of page functions; in place of what `arena` had if that is given. */
+export function blankPage(pageSize: number, kind = PAGE_LEAF, level = 0, arena?: Arena): Arena {
+  arena ??= new Arena(pageSize, Arena.allocate(pageSize, 2));
   for (let frame = 0; frame < 2; frame++) {
-    arena.chunk(frame).u32[(arena.base(frame) >> 2) + WORD_KIND] = kind | (level << 8);
+    const { u8, u32 } = arena.chunk(frame);
+    const base = arena.base(frame);
+    u8.fill(0, base, base + pageSize);
+    u32[(base >> 2) + WORD_KIND] = kind | (level << 8);
   }
   return arena;
 }
