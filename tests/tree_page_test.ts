@@ -116,15 +116,16 @@ test("a leaf keeps its keys in order and its prefix as long as the first keys al
 test("search finds a key against any prefix, and says where others belong", () => {
   const random = Random.fromEnvironment("search in pages");
   const texts = ["", "a", "ab", "abc", "abd", "b", "\0", "a\0", "a\0\0\0\0\0", "abcabcabc", "ÿ"];
+  const [leaf, branch] = [blankPage(PAGE_SIZE), blankPage(PAGE_SIZE)];
   for (let round = 0; round < 400; round++) {
     const head = "p".repeat(random.int(6));
     const chosen = new Set<string>();
     while (chosen.size < 1 + random.int(6)) chosen.add(head + random.pick(texts));
-    const leaf = blankPage(PAGE_SIZE);
+    blankPage(PAGE_SIZE, PAGE_LEAF, 0, leaf);
     for (const text of chosen) put(leaf, bytesOf(text), bytesOf(text));
     if (random.chance(0.5)) rehint(leaf.chunk(1), leaf.base(1));
     const keys = keysOf(leaf);
-    const branch = blankPage(PAGE_SIZE, PAGE_BRANCH, 1);
+    blankPage(PAGE_SIZE, PAGE_BRANCH, 1, branch);
     const ref = new Uint32Array(4);
     for (const [slot, text] of ["", ...keys.filter((key) => key !== "")].entries()) {
       const key = bytesOf(text);
