@@ -238,6 +238,7 @@ class History {
         for (let client = 1; client < this.#settings.clients; client++) {
           guests.push(this.#spawn(`client ${client}`, "guest", [scene, handle, client]));
         }
+        if (random.chance(0.3)) guests.push(this.#spawn("reader", "reader", [scene, handle]));
       },
       log: (line) => void this.#lines.push(line),
       asked: () => void this.counts.steps++,

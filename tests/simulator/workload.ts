@@ -103,6 +103,31 @@ export async function guest(scene: Scene, handle: DatabaseHandle, client: number
   });
 }
 
+/** Snapshots that a reader takes at the most. */
+const LOOKS = 60;
+
+/** A thread that does nothing but take snapshots of the shared families and look at them twice. */
+export async function reader(scene: Scene, handle: DatabaseHandle): Promise<void> {
+  if (scene.isClosing) return;
+  await guarded(scene, async () => {
+    const db = await attach(handle);
+    for (let i = 0; i < LOOKS && !scene.isClosing; i++) {
+      const name = `shared${scene.below(scene.settings.sharedFamilies)}`;
+      if (!db.columnFamilies().includes(name)) continue;
+      const family = await db.columnFamily(name);
+      const snapshot = family.snapshot();
+      const tables = family.tables().map((table) => snapshot.table(family.table(table, codecs)));
+      const look = (): string => tables.map((table) => table.entries().toArray().join()).join("\n");
+      const first = look();
+      const pair = snapshot.table(family.table("pair", codecs));
+      checkPair((key) => pair.get(key), "in a reader's snapshot");
+      if (look() !== first) throw new Error("a reader's snapshot has changed");
+      snapshot[Symbol.dispose]();
+    }
+    await db.close();
+  });
+}
+
 /** Does something that may end early when the database is being closed, or has failed as it had to. */
 async function guarded(scene: Scene, work: () => Promise<void>): Promise<void> {
   try {
