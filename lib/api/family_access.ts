@@ -5,7 +5,12 @@
  * @module
  */
 
-import { DETAIL_TABLE_GONE, FLAG_EVENTUAL, REQUEST_TRANSACTION } from "../engine/requests.ts";
+import {
+  DETAIL_FAMILY_GONE,
+  DETAIL_TABLE_GONE,
+  FLAG_EVENTUAL,
+  REQUEST_TRANSACTION,
+} from "../engine/requests.ts";
 import { ManifoldError } from "../errors.ts";
 import { asyncContext } from "../runtime/async_context.ts";
 import type { Client } from "./client.ts";
@@ -209,6 +214,11 @@ export class FamilyAccess {
   get place(): string {
     return `column family "${this.name}"`;
   }
+}
+
+/** Whether a request was refused because its family is not there any more. */
+export function isFamilyGone(error: unknown): boolean {
+  return error instanceof RequestError && error.detail === DETAIL_FAMILY_GONE;
 }
 
 /** Whether a request was refused because a table's id is no longer in the family. */

@@ -12,7 +12,7 @@ import type { ManifoldError } from "../errors.ts";
 import { CLOSED, databaseState, FAILED, failure } from "../memory/database_state.ts";
 import { FAMILY_CREATING, FAMILY_LIVE, type FamilySlots } from "../memory/family_slots.ts";
 import { keepAlive } from "../runtime/keep_alive.ts";
-import { FamilyAccess, NO_OPERATIONS, type OpenSession } from "./family_access.ts";
+import { FamilyAccess, isFamilyGone, NO_OPERATIONS, type OpenSession } from "./family_access.ts";
 import { closedError } from "./request_error.ts";
 
 /** How often a thread that waits for a slot looks whether the database has failed. */
@@ -71,8 +71,15 @@ export async function createFamily(open: OpenSession, name: string): Promise<num
   if (slot < 0) return -1;
   const access = new FamilyAccess(open, slot, id, name);
   const operations = { payload: new TextEncoder().encode(name), kept: true };
-  await access.submit(client, REQUEST_CREATE, 0, 0, operations, () => `making ${access.place}`);
-  return slot;
+  try {
+    await access.submit(client, REQUEST_CREATE, 0, 0, operations, () => `making ${access.place}`);
+    return slot;
+  } catch (error) {
+    if (!isFamilyGone(error)) throw error;
+    // When a thread dies, the host asks for all families in the making, in case that it was to ask. What it
+    // asked for was refused before we were heard: again, then.
+    return createFamily(open, name);
+  }
 }
 
 /** The worker that writes the fewest families. */
