@@ -25,6 +25,7 @@ import {
 import { wakeWorker, wantWorker } from "../memory/worker_table.ts";
 import type { EntryHeader } from "../memory/write_ring.ts";
 import { keepAlive } from "../runtime/keep_alive.ts";
+import { putU53 } from "../storage/bytes.ts";
 import { closedError, requestError } from "./request_error.ts";
 
 /** Requests under way that only urgent ones may use. */
@@ -453,8 +454,7 @@ function partsOf(request: ClientRequest, bytesMax: number): Uint8Array[] {
   }
   const length = new Uint8Array(LENGTH_BYTES);
   const view = new DataView(length.buffer);
-  view.setUint32(0, total % 2 ** 32, true);
-  view.setUint32(4, Math.floor(total / 2 ** 32), true);
+  putU53(view, 0, total);
   const parts: Uint8Array[] = [length];
   for (const piece of pieces) {
     const stays = kept === true ? piece : piece.slice();

@@ -10,7 +10,7 @@
 import { ManifoldError } from "../errors.ts";
 import { decodeName, type FamilyState, ID_MAX } from "../memory/family_slots.ts";
 import { decodeText } from "../memory/utf8.ts";
-import { COUNT_MAX } from "../storage/bytes.ts";
+import { COUNT_MAX, getU53, putU53 } from "../storage/bytes.ts";
 import { Cursor } from "../tree/cursor.ts";
 import { find, Hit } from "../tree/find.ts";
 import type { PageReader } from "../tree/pager.ts";
@@ -32,8 +32,7 @@ export function encodeTableEntry(entry: TableEntry): Uint8Array {
   view.setUint32(0, entry.id, true);
   view.setUint32(4, entry.root.height, true);
   for (let i = 0; i < 4; i++) view.setUint32(8 + i * 4, entry.root.ref[i], true);
-  view.setUint32(24, entry.root.count >>> 0, true);
-  view.setUint32(28, Math.floor(entry.root.count / 2 ** 32), true);
+  putU53(view, 24, entry.root.count);
   bytes.set(codecs, FIXED_BYTES);
   return bytes;
 }
@@ -47,7 +46,7 @@ export function decodeTableEntry(bytes: Uint8Array): TableEntry {
   const root = new TreeRoot();
   root.height = view.getUint32(4, true);
   for (let i = 0; i < 4; i++) root.ref[i] = view.getUint32(8 + i * 4, true);
-  root.count = view.getUint32(24, true) + view.getUint32(28, true) * 2 ** 32;
+  root.count = getU53(view, 24);
   const id = view.getUint32(0, true);
   if (
     id === 0 || id > ID_MAX || root.height > HEIGHT_MAX || root.count > COUNT_MAX ||

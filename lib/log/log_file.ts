@@ -160,7 +160,7 @@ export class LogReader {
       : this.#there === this.capacity;
   }
 
-  /** `length` bytes at a position; fewer if the file ends before. */
+  /** `length` bytes at a position, at most the capacity; zeros where the file was never written. */
   read(position: number, length: number): Uint8Array {
     if (position < this.#from || position + length > this.#from + this.#length) {
       if (length > this.#window.length) this.#window = new Uint8Array(length);

@@ -22,7 +22,7 @@
 
 import { ManifoldError } from "../errors.ts";
 import { ID_MAX } from "../memory/family_slots.ts";
-import { COUNT_MAX } from "../storage/bytes.ts";
+import { COUNT_MAX, getU53, putU53 } from "../storage/bytes.ts";
 import { type Checksum, CHECKSUM_BYTES } from "../storage/checksum.ts";
 
 export const RECORD_ALIGNMENT = 64;
@@ -222,13 +222,4 @@ export function recordParts(bytes: Uint8Array, header: RecordHeader, path: strin
     at = to;
   }
   return parts;
-}
-
-function putU53(view: DataView, at: number, value: number): void {
-  view.setUint32(at, value >>> 0, true);
-  view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
-}
-
-function getU53(view: DataView, at: number): number {
-  return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
 }

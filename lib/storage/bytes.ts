@@ -7,6 +7,17 @@
 
 import { ManifoldError } from "../errors.ts";
 
+/** Puts an integer from 0 to 2^53 in two words, the low one first. */
+export function putU53(view: DataView, at: number, value: number): void {
+  view.setUint32(at, value >>> 0, true);
+  view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
+}
+
+/** What {@linkcode putU53} has put; of other words a number that may be above 2^53. */
+export function getU53(view: DataView, at: number): number {
+  return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
+}
+
 /** Writes fields into memory that grows. */
 export class FieldWriter {
   #bytes: Uint8Array = new Uint8Array(1024);
@@ -36,8 +47,8 @@ export class FieldWriter {
   }
 
   u53(value: number): void {
-    this.u32(value >>> 0);
-    this.u32(Math.floor(value / 2 ** 32));
+    const at = this.#room(8);
+    putU53(this.#view, at, value);
   }
 
   words(values: Uint32Array): void {
@@ -105,15 +116,12 @@ export class FieldReader {
   }
 
   u53(): number {
-    const low = this.u32();
-    const high = this.u32();
-    if (high >= 2 ** 21) {
-      throw new ManifoldError(
-        "corrupt",
-        `${this.#what} has a number above 2^53 at byte ${this.at - 8}`,
-      );
+    const at = this.#next(8);
+    const value = getU53(this.#view, at);
+    if (value >= 2 ** 53) {
+      throw new ManifoldError("corrupt", `${this.#what} has a number above 2^53 at byte ${at}`);
     }
-    return low + high * 2 ** 32;
+    return value;
   }
 
   words(target: Uint32Array): void {

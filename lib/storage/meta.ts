@@ -23,7 +23,7 @@
 import { ManifoldError } from "../errors.ts";
 import { PAGE_SIZE_MAX, PAGE_SIZE_MIN } from "../tree/page.ts";
 import type { Checksum } from "./checksum.ts";
-import { COUNT_MAX } from "./bytes.ts";
+import { COUNT_MAX, getU53, putU53 } from "./bytes.ts";
 import type { File } from "./file.ts";
 
 export const META_BYTES = 4096;
@@ -151,13 +151,4 @@ export function readMeta(file: File, checksum: Checksum): Meta {
     "not-a-database",
     `${file.path} is not a Manifold database: it does not begin with a meta page; check the path`,
   );
-}
-
-function putU53(view: DataView, at: number, value: number): void {
-  view.setUint32(at, value >>> 0, true);
-  view.setUint32(at + 4, Math.floor(value / 2 ** 32), true);
-}
-
-function getU53(view: DataView, at: number): number {
-  return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
 }

@@ -8,8 +8,6 @@ import { carveAligned } from "./tuning.ts";
 /** The most elements: 1 GiB of them. */
 const DIM_MAX = 2 ** 28;
 
-const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
-
 /**
  * Vectors of `dim` 32-bit floats, as 4 × `dim` bytes: IEEE 754 binary32, least significant byte
  * first, bit by bit as given (NaN and -0 included). For values only: it keeps no order.
@@ -48,17 +46,11 @@ export function f32Array(dim: number): Codec<Float32Array> {
       }
       const at = target.reserve(dim * 4);
       target.bytes.set(new Uint8Array(value.buffer, value.byteOffset, dim * 4), at);
-      if (!littleEndian) swap(target.bytes.subarray(at, at + dim * 4));
     },
     decode(bytes) {
       checkSize(name, bytes, dim * 4);
       const own = carveAligned(bytes);
-      if (!littleEndian) swap(own);
       return new Float32Array(own.buffer, own.byteOffset, dim);
     },
   };
-}
-
-function swap(bytes: Uint8Array): void {
-  for (let i = 0; i < bytes.length; i += 4) bytes.subarray(i, i + 4).reverse();
 }

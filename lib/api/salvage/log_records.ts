@@ -14,6 +14,7 @@ import {
   RECORD_MAGIC,
 } from "../../log/record.ts";
 import { readRecord } from "../../log/recovery_scan.ts";
+import { getU53 } from "../../storage/bytes.ts";
 import type { Checksum } from "../../storage/checksum.ts";
 import type { File } from "../../storage/file.ts";
 import type { Meta } from "../../storage/meta.ts";
@@ -141,7 +142,7 @@ function allPositions(reader: LogReader, salt: Uint8Array, checksum: Checksum): 
     if (at < 0) break;
     const bytes = reader.read(at, RECORD_HEADER_BYTES);
     const view = new DataView(bytes.buffer, bytes.byteOffset, RECORD_HEADER_BYTES);
-    const position = view.getUint32(8, true) + view.getUint32(12, true) * 2 ** 32;
+    const position = getU53(view, 8);
     if (!Number.isSafeInteger(position) || position % reader.capacity !== at) continue;
     if (readRecordHeader(bytes, position, salt) === undefined) continue;
     if (readRecord(reader, position, salt, checksum) !== undefined) positions.push(position);
