@@ -7,6 +7,7 @@ import fc from "fast-check";
 import { compareBytes } from "../lib/api/bytes_order.ts";
 import { checkCodec, type Codec } from "../lib/api/codec.ts";
 import { ByteWriter } from "../lib/api/codec_writer.ts";
+import { describe } from "../lib/api/codecs/describe.ts";
 import {
   bool,
   bytes,
@@ -20,6 +21,7 @@ import {
   u32,
   u64,
 } from "../lib/api/codecs/mod.ts";
+import { tuneCodecs } from "../lib/api/codecs/tuning.ts";
 import { type ErrorCode, ManifoldError } from "../lib/errors.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "./support/assert.ts";
 import { test } from "./support/test.ts";
@@ -367,4 +369,70 @@ test("codec: what is not a codec is refused", () => {
     { ...text, encodePrefix: true },
   ];
   for (const codec of bad) assertCode("invalid-argument", () => checkCodec(codec, "value"));
+});
+
+test("codec: bytes that a codec cannot read are refused, and errors that are not a codec's stay as they are", () => {
+  const nan = new Uint8Array(8).fill(0xff);
+  assertCode("corrupt", () => f64.decode(nan), "NaN");
+  assertCode("corrupt", () => f64.decode(new Uint8Array([0x7f, ...nan.subarray(1)])), "-0");
+  assertCode("corrupt", () => text.decode(new Uint8Array([0x61, 0xff])), "codec text", "UTF-8");
+  assertCode("corrupt", () => text.decode(new Uint8Array(2000).fill(0xff)), "UTF-8");
+  assertEquals(text.decode(new Uint8Array([0x61, 0xc3, 0xa9])), "aé");
+  const whim = {
+    toJSON() {
+      throw "whim";
+    },
+  };
+  assertCode(
+    "invalid-argument",
+    () => json().encode(whim, new ByteWriter()),
+    "a string of 4 UTF-16 units",
+  );
+
+  const mine = new Error("mine");
+  class FailingWriter extends ByteWriter {
+    override utf8(): void {
+      throw mine;
+    }
+  }
+  assertEquals(assertThrows(() => text.encode("a", new FailingWriter())), mine);
+  assertEquals(assertThrows(() => tuple(text).encode(["a"], new FailingWriter())), mine);
+
+  const prefix = new ByteWriter();
+  text.encodePrefix!("a", prefix);
+  bytes.encodePrefix!(new Uint8Array([9]), prefix);
+  tuple(text, text).encodePrefix!(["b"], prefix);
+  assertEquals([...prefix.view()], [0x61, 9, 0x62, 0]);
+  assertCode(
+    "invalid-argument",
+    () => tuple(text).encodePrefix!(["a", "b"], prefix),
+    "up to 1 leading",
+  );
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  assertCode("invalid-argument", () => text.encode(proxy as string, prefix), "not an object");
+  assertEquals(
+    [() => 1, Symbol("s"), null, [1], -0, 2n ** 90n, new Uint16Array(2)].map(describe).join("; "),
+    "a function; a symbol; null; an array of 1 elements; the number -0; a bigint of more than 80 bits; " +
+      "a Uint16Array of 4 bytes",
+  );
+});
+
+test("codec text: what a runtime puts into no string is too large, or damage if it is short", () => {
+  tuneCodecs({
+    decodeUtf8: () => {
+      throw new RangeError("too long for a string");
+    },
+  });
+  try {
+    assertCode(
+      "too-large",
+      () => text.decode(new Uint8Array(2 ** 29)),
+      "536870912 bytes",
+      "view()",
+    );
+    assertCode("corrupt", () => text.decode(new Uint8Array(1)), "UTF-8");
+  } finally {
+    tuneCodecs({ decodeUtf8: null });
+  }
 });
