@@ -7,6 +7,7 @@ import { type ErrorCode, ManifoldError } from "../lib/errors.ts";
 import { damageError } from "../lib/log/log_damage.ts";
 import {
   encodeLogHeader,
+  LOG_BYTES_MAX,
   LOG_BYTES_MIN,
   LOG_HEADER_BYTES,
   logPathOf,
@@ -120,6 +121,13 @@ test("decoder: a log's header comes back; what it cannot say, and another log's,
   for (const other of [{ ...header, uuid: salt }, { ...header, salt: header.uuid }]) {
     assertCode("corrupt", () => readOwnLogHeader(sound, other, checksum), PATH, "another database");
   }
+  for (const [capacity, generation] of [[LOG_BYTES_MAX, 0], [CAPACITY, COUNT_MAX]]) {
+    const bound = { ...header, capacity, generation };
+    const encoded = new MemoryFile(encodeLogHeader(bound, checksum), PATH);
+    assertEquals(readLogHeader(encoded, checksum), bound);
+  }
+  const foreign = file((view) => view.setUint8(3, 0));
+  assertCode("corrupt", () => readLogHeader(foreign, checksum), PATH, "not the log");
   const flipped = encodeLogHeader(header, checksum);
   flipped[2000] ^= 1;
   for (const bytes of [NONE, flipped.slice(0, 4095), new Uint8Array(4096), flipped]) {
@@ -160,6 +168,11 @@ test("decoder: a ring is read round its end, and as zeros where its file was nev
   assertEquals(reads, [CAPACITY], "one read of the whole ring");
   assert(log.holds(CAPACITY - 64, 128), "across the end of a ring that the file has");
   assertEquals(log.findWord(0x12345678, 0, CAPACITY - 64, 64), -1);
+  new DataView(file.bytes.buffer).setUint32(LOG_HEADER_BYTES + CAPACITY - 64, 0x12345678, true);
+  assertEquals(
+    new LogReader(file, CAPACITY).findWord(0x12345678, 0, CAPACITY - 64, 64),
+    CAPACITY - 64,
+  );
 
   const long = random.bytes(2 ** 20 + 100);
   const wide = new MemoryFile(new Uint8Array(LOG_HEADER_BYTES + 2 ** 21), PATH);
@@ -281,6 +294,8 @@ test("decoder: a scan reads families' names, versions and ends, to where the log
   const name = new TextEncoder().encode("shop");
   const end = writeRecords(file, 640, [
     { parts: [{ family: 3, version: 1, operations: [create(name)] }, { family: 4, version: 8 }] },
+    // Behind a part without operations, a family whose id could be taken for the kind of one.
+    { parts: [{ family: 5, version: 1 }, { family: OP_CREATE_FAMILY, version: 6 }] },
     { parts: [{ family: 3, version: 2, operations: [set] }] },
     {
       parts: [{
@@ -291,10 +306,12 @@ test("decoder: a scan reads families' names, versions and ends, to where the log
     },
   ]);
   const scan = scanLog(new LogReader(file, CAPACITY), 640, options);
-  assertEquals([scan.end, scan.records, scan.damage], [end, 3, undefined]);
+  assertEquals([scan.end, scan.records, scan.damage], [end, 4, undefined]);
   assertEquals([...scan.families], [
     [3, { first: 1, last: 3, dropped: true, name: "shop" }],
     [4, { first: 8, last: 8, dropped: false }],
+    [5, { first: 1, last: 1, dropped: false }],
+    [7, { first: 6, last: 6, dropped: false }],
   ]);
   assertCode(
     "corrupt",
@@ -313,6 +330,18 @@ test("decoder: a scan reads families' names, versions and ends, to where the log
     () => scanLog(new LogReader(file, CAPACITY), 640, options),
     `${PATH}: the log's record at position 640 makes family 3 without a name`,
   );
+});
+
+test("decoder: a ring that is full of records ends where it began; one longer than the ring is none", () => {
+  const file = emptyLog();
+  const operations = new Uint8Array(CAPACITY / 2 - RECORD_HEADER_BYTES - 16);
+  operations.set(set);
+  const parts = (version: number) => [{ family: ID_MAX, version, operations: [operations] }];
+  assertEquals(writeRecords(file, 0, [{ parts: parts(1) }, { parts: parts(2) }]), CAPACITY);
+  const { end, records, damage } = scanOf(file);
+  assertEquals([end, records, damage], [CAPACITY, 2, undefined]);
+  new DataView(file.bytes.buffer).setUint32(LOG_HEADER_BYTES + 4, 0xffffffff, true);
+  withAllocationsUpTo(2 ** 21, () => assertEquals(scanOf(file).end, 0));
 });
 
 test("decoder: a record as long as the ring that has the first one inside is not followed round", () => {
@@ -392,11 +421,18 @@ test("decoder: a version that is left out is damage at its record", () => {
   const scan = scanOf(file, known);
   assertEquals([scan.end, scan.damage?.records], [gap, 1]);
   assertStringIncludes(scan.damage!.why, "makes version 3 of family 1, where 2 should follow");
+  assertStringIncludes(
+    damageError(PATH, scan, scan.damage!, () => "y".repeat(40)).message,
+    `lost would be versions 2 to 3 of column family "${"y".repeat(40)}". Put a sound log back`,
+  );
   writeRecords(file, gap, [{ parts: [{ family: 1, version: 1 }] }]);
   assertStringIncludes(
     scanOf(file, known).damage!.why,
     "makes version 1 of family 1, where 2 should",
   );
+  writeRecords(file, 0, [{ parts: [{ family: 1, version: 2 }] }]);
+  const atOnce = scanOf(file, known);
+  assertEquals([atOnce.end, atOnce.damage?.records], [0, 2], "at the very beginning");
   const nothing = nothingOf(128, "it is missing");
   assertStringIncludes(
     damageError(PATH, nothing, nothing.damage!, () => undefined).message,

@@ -24,6 +24,7 @@ import {
   type Directory,
   directoryLength,
   encodeDirectory,
+  extentOf,
 } from "../lib/storage/directory.ts";
 import { type Extent, EXTENTS_MAX } from "../lib/storage/extents.ts";
 import {
@@ -38,7 +39,13 @@ import {
 import { readOverflow, VALUE_BYTES_MAX, writeOverflow } from "../lib/storage/overflow.ts";
 import { PageError } from "../lib/storage/page_error.ts";
 import { checkPage } from "../lib/tree/page_check.ts";
-import { PAGE_OVERFLOW, setPageCount } from "../lib/tree/page.ts";
+import {
+  CHECKSUM_BYTES,
+  PAGE_OVERFLOW,
+  setPageCount,
+  WORD_KIND,
+  WORD_USED,
+} from "../lib/tree/page.ts";
 import { HEIGHT_MAX, TreeRoot } from "../lib/tree/root.ts";
 import { withAllocationsUpTo } from "./support/allocation_guard.ts";
 import {
@@ -114,6 +121,8 @@ function metaPage(change: (view: DataView) => void, meta = META): Uint8Array {
 
 test("decoder: a meta page comes back; what it cannot say is damage, whatever its checksum", () => {
   assertEquals(decodeMeta(encodeMeta(META, checksum), checksum), { meta: META });
+  const largest = { ...META, pageSize: 65536, generation: COUNT_MAX, logPosition: COUNT_MAX };
+  assertEquals(decodeMeta(encodeMeta(largest, checksum), checksum), { meta: largest });
   assertEquals(decodeMeta(new Uint8Array(META_BYTES - 1), checksum), { problem: "foreign" });
   assertEquals(decodeMeta(new Uint8Array(META_BYTES), checksum), { problem: "foreign" });
   const flipped = encodeMeta(META, checksum);
@@ -205,6 +214,25 @@ test("decoder: a directory comes back, and its length is found with anything beh
   const followed = new Uint8Array(encoded.length + 77).fill(0xff);
   followed.set(encoded);
   assertEquals(directoryLength(followed, PATH), encoded.length);
+  const largest = draft();
+  largest.nextFamilyId = largest.families[1].id = ID_MAX;
+  largest.families[1].id--;
+  largest.extents[3].owner = largest.families[1].id;
+  Object.assign(largest.families[0].entry, { height: HEIGHT_MAX, tables: ID_MAX });
+  largest.families[0].entry.root[0] = 2;
+  assertEquals(decoded(encodeDirectory(largest)), largest);
+  const cut = draft();
+  Object.assign(cut, { families: [], filePages: FIRST_PAGE + EXTENTS_MAX });
+  cut.extents = Array.from(
+    { length: EXTENTS_MAX },
+    (_, i) => ({ start: FIRST_PAGE + i, pages: 1, free: true, owner: 0 }),
+  );
+  assertEquals(decoded(encodeDirectory(cut)).extents.length, EXTENTS_MAX);
+  const { extents } = draft();
+  assertEquals(
+    [1, 2, 5, 6, 7, 9, 10, 14, 15].map((page) => extentOf(extents, page)?.start),
+    [undefined, 2, 2, 6, 7, 7, 10, 10, undefined],
+  );
   const empty = { ...draft(), families: [], extents: [], filePages: FIRST_PAGE };
   assertEquals(decoded(encodeDirectory(empty)), empty);
   for (let length = 0; length < encoded.length; length++) {
@@ -322,6 +350,14 @@ test("decoder: overflow values of every length come back; one that is not the on
   refused("do not fit the file", [7, 3, 2, 99], store.file.size());
   const moved = new Uint8Array(148);
   store.file.read(7 * PAGE_SIZE, moved);
+  for (const word of [WORD_KIND, WORD_USED]) {
+    const forged = moved.slice();
+    forged[word * 4] ^= 1;
+    forged.set(checksum.of(forged.subarray(CHECKSUM_BYTES)));
+    store.file.write(7 * PAGE_SIZE, forged);
+    refused("a write was lost", [7, 3, 2, 99], 100);
+  }
+  store.file.write(7 * PAGE_SIZE, moved);
   store.file.write(9 * PAGE_SIZE, moved);
   refused("a write was lost", [9, 3, 2, 99], 100);
   store.file.write(7 * PAGE_SIZE + 60, new Uint8Array([moved[60] ^ 1]));
@@ -342,8 +378,8 @@ test("decoder: an overflow value whose file is cut off, or that memory does not 
   withAllocationsUpTo(2 ** 20, () => {
     const error = assertCode(
       "too-large",
-      () => readOverflow(source, ref, 0, 2 ** 29),
-      "536870912 bytes",
+      () => readOverflow(source, ref, 0, VALUE_BYTES_MAX),
+      "1073741824 bytes",
     );
     assertInstanceOf(error.cause, Error);
   });
@@ -355,6 +391,8 @@ test("decoder: entries of a catalog come back; those that cannot be, and more th
   root.ref.set([1, 2, 3, 4]);
   const entry = { id: 7, codecs: "text\0bytes", root };
   assertEquals(decodeTableEntry(encodeTableEntry(entry)), entry);
+  const bare = { id: ID_MAX, codecs: "", root };
+  assertEquals(decodeTableEntry(encodeTableEntry(bare)), bare);
   assertCode("corrupt", () => decodeTableEntry(new Uint8Array(31)), "too short");
   const says = (id: number, height: number, count: number): void => {
     const changed = Object.assign(new TreeRoot(), { height, count });

@@ -56,6 +56,11 @@ test("space: an extent is cut from the free one that fits best, else from the en
   ]);
 });
 
+test("space: the first extent is as good as any other", () => {
+  const extents = extentsOf([[5, null], [1, 1], [9, null], [1, 1]]);
+  assertEquals([extents.take(4, 2), extents.take(1, 2)], [2, 6]);
+});
+
 test("space: freed neighbours become one, and the file is made as long as they reach", () => {
   const extents = extentsOf([[4, 1], [3, null], [2, 2], [1, 1], [5, 0]]);
   extents.free(({ owner }) => owner === 1);
@@ -128,6 +133,8 @@ test("space: a run is found between pages in use, over words that are full", () 
   assertEquals(allocator.takeRun(2), 600);
   assertEquals(allocator.takeOne(), 531);
   assertEquals(allocator.takeOne(), 703);
+  allocator.giveBack(100, 8);
+  assertEquals(allocator.takeRun(8), 100, "exactly, from a segment's first page on");
   assertEquals(allocator.takeRun(18), 100_237, "17 are left, so a new segment");
 });
 
@@ -143,9 +150,12 @@ test("space: a page is retired once, in one segment, while it is in use", () => 
   }
   assert(allocator.retire(514, 1), "a refusal has noted nothing");
   allocator.keep(105, 1);
+  assert(!allocator.retire(106, 1), "only one was kept");
   assert(allocator.retire(105, 1));
-  allocator.giveBack(300, 2);
-  assert(!allocator.retire(300, 1), "not in use");
+  assert(allocator.retire(301, 2));
+  assert(allocator.retire(303, 1), "nothing behind a run was noted");
+  allocator.giveBack(310, 2);
+  assert(!allocator.retire(310, 1), "not in use");
   assert(!new PageAllocator(PAGE_SIZE, () => 0).retire(1, 1), "of nobody");
 });
 
@@ -232,6 +242,7 @@ test("space: an image that is not its family's is refused by both", () => {
   const notOurs = "that is not the family's, or out of order";
   refused(() => restored(image([10, 17], [40, 33])), "gives 17 pages to the segment at page 10");
   refused(() => restored(image([40, 33], [10, 16])), `has a segment at page 10 ${notOurs}`);
+  refused(() => restored(image([0, 16])), `has a segment at page 0 ${notOurs}`);
   refused(() => restored(image([11, 16])), `has a segment at page 11 ${notOurs}`);
   refused(() => restored(image([10, 16], [10, 16])), `has a segment at page 10 ${notOurs}`);
   refused(() => restored(image([10, 16]).slice(0, 10)), "ends at byte 10");
