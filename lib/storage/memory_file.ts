@@ -7,9 +7,12 @@
 import { ManifoldError } from "../errors.ts";
 import type { File } from "./file.ts";
 
-/** Bytes of one piece; the system commits what is touched. */
-const PIECE_BYTES = 2 ** 30;
-const PIECES = 8;
+/**
+ * Bytes of one piece; the system commits what is touched. Bun clears memory that it had given to another
+ * piece before, up to a second for a GiB, and Deno does so with pieces below 32 MiB.
+ */
+const PIECE_BYTES = 2 ** 26;
+const PIECES = 128;
 
 /** The most bytes that a database in memory can hold besides its cache. */
 export const MEMORY_FILE_BYTES = PIECE_BYTES * PIECES;
