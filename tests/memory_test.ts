@@ -1,4 +1,7 @@
-/** How much memory a process has in use beside the cache it asked for, however much it writes. */
+/**
+ * How much memory a process has in use beside the cache it asked for, however much it writes, and however long
+ * it reads without returning to its event loop. (On Bun such reads once left garbage by the GiB.)
+ */
 
 import { join } from "node:path";
 import { assertEquals, assertLess } from "./support/assert.ts";

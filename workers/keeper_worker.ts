@@ -49,7 +49,7 @@ import {
   wantWorker,
 } from "../lib/memory/worker_table.ts";
 import { directoryOf } from "../lib/runtime/paths.ts";
-import { Garbage } from "../lib/runtime/garbage.ts";
+import { collectGarbage, noteGarbage } from "../lib/runtime/garbage.ts";
 import { runtime } from "../lib/runtime/runtime.ts";
 import { hostState } from "../lib/runtime/threads.ts";
 import type { File } from "../lib/storage/file.ts";
@@ -97,7 +97,6 @@ export class KeeperLoop {
   #lookedAt = performance.now();
   /** Which file is gone, once one is. */
   #lost: ManifoldError | undefined;
-  readonly #garbage = new Garbage();
 
   constructor(data: WorkerData, memory: ThreadMemory) {
     this.#data = data;
@@ -167,7 +166,7 @@ export class KeeperLoop {
     const reader = new LogReader(
       log,
       capacity,
-      (bytes) => this.#garbage.note(bytes * SCAN_GARBAGE),
+      (bytes) => noteGarbage(bytes * SCAN_GARBAGE),
     );
     const scan = scanLog(reader, meta.logPosition, {
       path: this.#logPath,
@@ -366,7 +365,7 @@ export class KeeperLoop {
       keeper.fail(checkpoint, error instanceof ManifoldError ? error.code : "failed");
       throw error;
     }
-    this.#garbage.collect();
+    collectGarbage();
   }
 
   /** Makes the log durable up to `end`; if not `wait`ing, only if nobody else is at it. */

@@ -54,7 +54,7 @@ import {
   WORKER_RUNNING,
   workerWakeIndex,
 } from "../lib/memory/worker_table.ts";
-import { Garbage } from "../lib/runtime/garbage.ts";
+import { noteGarbage } from "../lib/runtime/garbage.ts";
 import { runtime } from "../lib/runtime/runtime.ts";
 import { hostState } from "../lib/runtime/threads.ts";
 import type { File } from "../lib/storage/file.ts";
@@ -93,7 +93,6 @@ export class WriterLoop {
   readonly #writer: Writer;
   readonly #salt = new Uint8Array(8);
   readonly #now = (): number => performance.now();
-  readonly #garbage = new Garbage();
   /** Pages that were read when garbage was noted last. */
   #misses = 0;
   /** Undefined while records cannot be appended, and when the database is in memory. */
@@ -239,7 +238,7 @@ export class WriterLoop {
     const { misses } = this.#memory.store;
     const pages = misses - this.#misses;
     this.#misses = misses;
-    this.#garbage.note(bytes + pages * PAGE_GARBAGE_BYTES);
+    noteGarbage(bytes + pages * PAGE_GARBAGE_BYTES);
   }
 
   #failed(): boolean {

@@ -24,12 +24,16 @@ import {
 } from "../memory/database_state.ts";
 import { wakeWorker, wantWorker } from "../memory/worker_table.ts";
 import type { EntryHeader } from "../memory/write_ring.ts";
+import { noteGarbage } from "../runtime/garbage.ts";
 import { keepAlive } from "../runtime/keep_alive.ts";
 import { putU53 } from "../storage/bytes.ts";
 import { closedError, requestError } from "./request_error.ts";
 
 /** Requests under way that only urgent ones may use. */
 export const URGENT_RESERVE = 1024;
+
+/** What a request leaves to the collector beside its payload, about; bytes. */
+const REQUEST_GARBAGE_BYTES = 1024;
 
 /** How often a thread that waits for completions looks whether the database has failed. */
 const COMPLETION_WAIT_MS = 200;
@@ -215,6 +219,7 @@ export class Client {
     const worker = this.#memory.slots.worker(request.slot);
     const outbox = this.#outboxes.get(worker);
     const { payload } = request;
+    noteGarbage(REQUEST_GARBAGE_BYTES + bytesOf(payload));
     const ring = this.#memory.rings[worker];
     const isSmall = payload instanceof Uint8Array && payload.length <= ring.payloadBytesMax;
     const nothingWaits = outbox === undefined ||
@@ -442,12 +447,18 @@ function nothing(): string {
   return "";
 }
 
+function bytesOf(payload: ClientRequest["payload"]): number {
+  if (payload instanceof Uint8Array) return payload.length;
+  let total = 0;
+  for (const piece of payload) total += piece.length;
+  return total;
+}
+
 /** Cuts a payload into entries; what has to wait is copied unless it is kept. */
 function partsOf(request: ClientRequest, bytesMax: number): Uint8Array[] {
   const { payload, kept } = request;
   const pieces = payload instanceof Uint8Array ? [payload] : payload;
-  let total = 0;
-  for (const piece of pieces) total += piece.length;
+  const total = bytesOf(payload);
   if (request.kind !== REQUEST_TRANSACTION || total <= bytesMax) {
     const whole = kept === true && pieces.length === 1 ? pieces[0] : joined(pieces, total);
     return [whole];

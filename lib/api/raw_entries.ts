@@ -11,13 +11,14 @@
  * @module
  */
 
+import { noteGarbage } from "../runtime/garbage.ts";
 import type { Cursor } from "../tree/cursor.ts";
 import { rank } from "../tree/find.ts";
 import { TreeRoot } from "../tree/root.ts";
 import { compareBytes } from "./bytes_order.ts";
 import type { EntryBatch } from "./entry_batch.ts";
 import type { EncodedRange } from "./range.ts";
-import { leafEnd, type RawTable, seekStart, startIndex } from "./raw_reads.ts";
+import { leafEnd, type RawTable, resultGarbage, seekStart, startIndex } from "./raw_reads.ts";
 import { Hold } from "./state_source.ts";
 
 /** Entries of the first batch; each later one is four times as big, up to the most. */
@@ -148,6 +149,7 @@ export class RawEntries {
     try {
       source.checkOpen();
       table.useStore();
+      this.#noteGiven(batch);
       batch.clear();
       this.#at = -1;
       const cursor = this.#cursor ??= scratch.takeCursor();
@@ -189,6 +191,7 @@ export class RawEntries {
     const batch = this.#batch;
     if (batch !== undefined) {
       this.#batch = undefined;
+      this.#noteGiven(batch);
       this.#table.scratch.putBatch(batch);
     }
     const hold = this.#hold;
@@ -196,6 +199,12 @@ export class RawEntries {
     this.#hold = undefined;
     abandoned.unregister(hold);
     hold.release();
+  }
+
+  /** Notes what the entries handed out of a batch cost: not one by one, which would take longer. */
+  #noteGiven(batch: EntryBatch): void {
+    const given = Math.min(this.#at + 1, batch.count);
+    if (given > 0) noteGarbage(given * 2 * resultGarbage(batch.used / batch.count));
   }
 
   /** The next batch; false, and closed, if there is none. */
@@ -212,6 +221,7 @@ export class RawEntries {
     try {
       source.checkOpen();
       table.useStore();
+      this.#noteGiven(batch);
       batch.clear();
       this.#entriesMax = Math.min(this.#entriesMax * 4, ENTRIES_MAX);
       // The cursor's frame did not last, its reference does.

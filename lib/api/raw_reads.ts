@@ -13,6 +13,7 @@ import { ManifoldError } from "../errors.ts";
 import type { Chunk } from "../memory/arena.ts";
 import type { Epochs } from "../memory/epochs.ts";
 import { type FamilyState, newFamilyState } from "../memory/family_slots.ts";
+import { noteGarbage, VIEW_GARBAGE_BYTES } from "../runtime/garbage.ts";
 import { readOverflow } from "../storage/overflow.ts";
 import type { PageStore } from "../storage/page_store.ts";
 import type { Cursor } from "../tree/cursor.ts";
@@ -146,7 +147,9 @@ export class RawTable {
 
   /** The overflow value whose payload stands at `words[at]`. Inside an epoch. */
   overflow(words: Uint32Array, at: number): Uint8Array {
-    return readOverflow(this.store, words, at, words[at + REF_WORDS]);
+    const length = words[at + REF_WORDS];
+    noteGarbage(resultGarbage(length));
+    return readOverflow(this.store, words, at, length);
   }
 
   /** Whether the page at `base` was read privately, for want of a frame. */
@@ -172,6 +175,7 @@ export class RawTable {
     this.epochs.enter();
     try {
       if (!this.find(key, key.length)) return undefined;
+      noteGarbage(resultGarbage(this.scratch.hit.valueLength));
       const value = this.hitValue();
       return this.scratch.hit.overflow ? value : carveInternal(value);
     } catch (error) {
@@ -238,11 +242,14 @@ export class RawTable {
       const { u8, u32 } = cursor.chunk;
       const key = cursor.keyOffset(slot);
       const value = cursor.valueOffset(slot);
+      const keyLength = cursor.keyLength(slot);
+      const valueLength = cursor.valueLength(slot);
+      noteGarbage(2 * (resultGarbage(keyLength) + resultGarbage(valueLength)));
       return {
-        key: carveInternal(u8.subarray(key, key + cursor.keyLength(slot))),
+        key: carveInternal(u8.subarray(key, key + keyLength)),
         value: cursor.overflow(slot)
           ? this.overflow(u32, value >> 2)
-          : carveInternal(u8.subarray(value, value + cursor.valueLength(slot))),
+          : carveInternal(u8.subarray(value, value + valueLength)),
       };
     } catch (error) {
       throw this.explain(error);
@@ -251,6 +258,11 @@ export class RawTable {
       this.scratch.putCursor(cursor);
     }
   }
+}
+
+/** What a result of so many encoded bytes costs, about: views, and copies as they are and decoded; bytes. */
+export function resultGarbage(length: number): number {
+  return 2 * (VIEW_GARBAGE_BYTES + length);
 }
 
 /** The number of entries of the tree before the one that the range begins with, in its direction. */

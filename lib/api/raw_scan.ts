@@ -9,6 +9,7 @@
  */
 
 import type { Pin } from "../memory/pins.ts";
+import { noteGarbage, VIEW_GARBAGE_BYTES } from "../runtime/garbage.ts";
 import { LEAF_HEAD_BYTES } from "../tree/cell.ts";
 import type { Cursor } from "../tree/cursor.ts";
 import { WORD_SLOTS } from "../tree/page.ts";
@@ -40,6 +41,7 @@ export function scanEntries(table: RawTable, range: EncodedRange, visit: Visit):
       if (table.isPrivate(cursor.chunk, cursor.base)) {
         copyLeaf(cursor, table.store.arena.pageSize);
       }
+      noteGarbage(count * 2 * VIEW_GARBAGE_BYTES);
       const seen = showLeaf(table, cursor, reverse ? -1 : 1, count, visit);
       if (seen < 0) return shown + ~seen;
       shown += Math.max(0, count);

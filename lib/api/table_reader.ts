@@ -8,6 +8,7 @@
  */
 
 import { ManifoldError } from "../errors.ts";
+import { noteGarbage, VIEW_GARBAGE_BYTES } from "../runtime/garbage.ts";
 import { TreeRoot } from "../tree/root.ts";
 import { treeStats } from "../tree/stats.ts";
 import type { Codec } from "./codec.ts";
@@ -18,7 +19,7 @@ import { EntryIterator } from "./entry_iterator.ts";
 import { walkTable } from "./long_walk.ts";
 import { encodeRange, type Range } from "./range.ts";
 import { RawEntries } from "./raw_entries.ts";
-import { type RawEntry, RawTable } from "./raw_reads.ts";
+import { type RawEntry, RawTable, resultGarbage } from "./raw_reads.ts";
 import { scanEntries } from "./raw_scan.ts";
 import type { StateSource } from "./state_source.ts";
 
@@ -140,12 +141,19 @@ export class TableReader<K, V> {
     try {
       const found = raw.find(writer.bytes, writer.length);
       scratch.putWriter(writer);
-      return found ? this.#value.decode(raw.hitValue()) : undefined;
+      return found ? this.#decodeHit() : undefined;
     } catch (error) {
       throw raw.explain(error);
     } finally {
       epochs.leave();
     }
+  }
+
+  /** The value of the hit. Inside its epoch. */
+  #decodeHit(): V {
+    const raw = this.#raw;
+    noteGarbage(resultGarbage(raw.scratch.hit.valueLength));
+    return this.#value.decode(raw.hitValue());
   }
 
   /**
@@ -198,7 +206,7 @@ export class TableReader<K, V> {
         encodeWith(this.#key, key, writer);
         const found = entry !== undefined && raw.findIn(entry, writer.bytes, writer.length);
         scratch.putWriter(writer);
-        return found ? this.#value.decode(raw.hitValue()) : undefined;
+        return found ? this.#decodeHit() : undefined;
       });
     } catch (error) {
       throw raw.explain(error);
@@ -366,7 +374,9 @@ export class TableReader<K, V> {
   #viewOf(key: Uint8Array, length: number): Uint8Array | undefined {
     const raw = this.#raw;
     try {
-      return raw.find(key, length) ? raw.hitValue() : undefined;
+      if (!raw.find(key, length)) return undefined;
+      noteGarbage(VIEW_GARBAGE_BYTES);
+      return raw.hitValue();
     } catch (error) {
       throw raw.explain(error);
     }
