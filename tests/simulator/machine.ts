@@ -10,6 +10,7 @@
 import { dirname } from "node:path";
 import { Checksum } from "../../lib/storage/checksum.ts";
 import { carveBytesMin, decodeUtf8 } from "../../lib/runtime/fast_bytes.ts";
+import { VIEW_GARBAGE_BYTES } from "../../lib/runtime/garbage.ts";
 import { type Modules, resolveImport } from "./build.ts";
 import { Disk, type Inode } from "./disk.ts";
 import { call, type Chooser, Kernel, type Running, type Thread } from "./kernel.ts";
@@ -179,7 +180,7 @@ class Instance {
       case "lib/runtime/workers.ts":
         return workersOf(machine, () => this.data);
       case "lib/runtime/garbage.ts":
-        return { Garbage: NoGarbage };
+        return { VIEW_GARBAGE_BYTES, noteGarbage: () => {}, collectGarbage: () => {} };
       case "lib/runtime/keep_alive.ts":
         return { keepAlive: () => () => {} };
       case "lib/runtime/pause.ts":
@@ -202,12 +203,6 @@ class Instance {
   #errors(): ErrorClass {
     return this.load("lib/errors.ts").ManifoldError as ErrorClass;
   }
-}
-
-/** The collections of this thread are its own business. */
-class NoGarbage {
-  note(): void {}
-  collect(): void {}
 }
 
 function globalsOf(machine: Machine): Record<string, unknown> {
