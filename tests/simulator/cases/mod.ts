@@ -25,7 +25,8 @@ export const EXPLORED: readonly Patch[] = [
   bound("lib/storage/extents.ts", "export const EXTENTS_MAX", "65536", "16"),
   bound("lib/storage/page_store.ts", "const READER_VISITS", "64", "3"),
   bound("lib/storage/page_writer.ts", "const WRITE_BYTES", "256 * 1024", "4096"),
-  bound("lib/storage/memory_file.ts", "const PIECE_BYTES", "2 ** 30", "2 ** 20"),
+  bound("lib/storage/memory_file.ts", "const PIECE_BYTES", "2 ** 26", "2 ** 20"),
+  bound("lib/storage/memory_file.ts", "const PIECES", "128", "8"),
 ];
 
 export const modulePath = (name: string): string => `tests/simulator/cases/${name}.ts`;
