@@ -575,6 +575,31 @@ test("hostile input: callbacks of view and scan may do whatever the caller may",
     await refused("not-found", ["shop"], () => table.scan({}, () => {}));
   }));
 
+/**
+ * A scan that read the same table in its callback, and met a commit there, went on to hold the version of
+ * that read instead of its own: its pages were given back under it, and it ended in `corrupt`.
+ */
+test("hostile input: a scan stays with its version whatever its callback reads", async () => {
+  await using db = await openInMemory({ pageSize: 4096, cacheBytes: 2 ** 24, maxWorkers: 1 });
+  const count = 20_000;
+  const table = await numbered(db, count);
+  const later: Promise<unknown>[] = [];
+  /** Has everything written anew, and waits in the callback until it can be read. */
+  const rewrite = (mark: string): void => {
+    const entries = Array.from({ length: count }, (_, i) => [i, `${mark} ${i}`] as const);
+    later.push(table.setMany(entries));
+    while (table.get(0) !== `${mark} 0`);
+  };
+  let wrong = 0;
+  const total = table.scan({}, (key, value) => {
+    const number = u32.decode(key);
+    if (text.decode(value) !== `value ${number}`) wrong++;
+    if (number % 4000 === 0) rewrite(`round ${number}`);
+  });
+  assertEquals([total, wrong], [count, 0]);
+  await Promise.all(later);
+});
+
 test("hostile input: a database that is closed in the middle of a read ends it with closed", async () => {
   for (const close of ["view", "scan", "iterator", "decode", "setMany", "transaction"]) {
     const db = await openInMemory({ pageSize: 4096, cacheBytes: 2 ** 20, maxWorkers: 1 });

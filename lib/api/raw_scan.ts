@@ -33,6 +33,8 @@ export function scanEntries(table: RawTable, range: EncodedRange, visit: Visit):
   epochs.enter();
   try {
     if (!begin(table, cursor, range)) return 0;
+    // Kept: the table's own state moves on when the callback reads the table.
+    const { version } = table.state;
     for (let leaves = 1;; leaves++) {
       const end = leafEnd(cursor, range);
       const wholeLeaf = end === (reverse ? 0 : cursor.count);
@@ -47,7 +49,7 @@ export function scanEntries(table: RawTable, range: EncodedRange, visit: Visit):
       shown += Math.max(0, count);
       if (!wholeLeaf || shown === limit) return shown;
       if (leaves % LEAVES_PER_EPOCH === 0) {
-        pin ??= source.pin(table.state);
+        pin ??= source.pin({ version });
         epochs.leave();
         epochs.enter();
       }

@@ -36,7 +36,7 @@ export interface StateSource {
   /** Reads the state into `state`; returns its stamp. Inside an epoch; throws as {@linkcode stamp}. */
   read(state: FamilyState): number;
   /** Pins the version of a state that was read in the same epoch. */
-  pin(state: FamilyState): Pin;
+  pin(state: Pick<FamilyState, "version">): Pin;
   /** Gives a pin back. */
   release(pin: Pin): void;
   /**
@@ -107,7 +107,7 @@ export class LiveSource extends Source implements StateSource {
     return stamp;
   }
 
-  pin(state: FamilyState): Pin {
+  pin(state: Pick<FamilyState, "version">): Pin {
     return this.memory.pins.take(this.family, state.version, Date.now());
   }
 
