@@ -16,11 +16,6 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
-/** Whether both hold the same bytes. */
-export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && compareBytes(a, b) === 0;
-}
-
 /** The smallest key after `key`: itself and a zero byte. */
 export function keyAfter(key: Uint8Array): Uint8Array<ArrayBuffer> {
   const after = new Uint8Array(key.length + 1);

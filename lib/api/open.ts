@@ -19,6 +19,7 @@ import { pathOf } from "../runtime/paths.ts";
 import { runtime } from "../runtime/runtime.ts";
 import { hostThreads, type HostToken, joinHost } from "../runtime/threads.ts";
 import { keepAlive } from "../runtime/keep_alive.ts";
+import { equalBytes } from "../storage/bytes.ts";
 import { Checksum } from "../storage/checksum.ts";
 import type { Directory } from "../storage/directory.ts";
 import type { File } from "../storage/file.ts";
@@ -274,7 +275,7 @@ function checkNothingFollows(path: string, meta: Meta, checksum: Checksum): void
       throw error;
     }
     const { uuid, salt, capacity, generation } = header;
-    const follows = generation >= meta.generation && uuid.every((byte, i) => byte === meta.uuid[i]);
+    const follows = generation >= meta.generation && equalBytes(uuid, meta.uuid);
     if (!follows) return;
     const options = { path: logPath, salt, checksum, generation: Infinity };
     const { records, damage } = scanLog(new LogReader(log, capacity), 0, options);

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { equalBytes } from "../api/bytes_order.ts";
+import { equalBytes } from "../storage/bytes.ts";
 import type { Codec } from "../api/codec.ts";
 import { ByteWriter } from "../api/codec_writer.ts";
 import { bool, f32Array, f64, i32, i64, json, text, tuple, u32, u64 } from "../api/codecs/mod.ts";

@@ -18,7 +18,7 @@
  */
 
 import { ManifoldError } from "../errors.ts";
-import { COUNT_MAX } from "../storage/bytes.ts";
+import { COUNT_MAX, equalBytes } from "../storage/bytes.ts";
 import type { Checksum } from "../storage/checksum.ts";
 import type { File } from "../storage/file.ts";
 
@@ -108,9 +108,7 @@ export function readOwnLogHeader(
   checksum: Checksum,
 ): LogHeader {
   const header = readLogHeader(file, checksum);
-  const same = header.uuid.every((byte, i) => byte === meta.uuid[i]) &&
-    header.salt.every((byte, i) => byte === meta.salt[i]);
-  if (same) return header;
+  if (equalBytes(header.uuid, meta.uuid) && equalBytes(header.salt, meta.salt)) return header;
   throw new ManifoldError(
     "corrupt",
     `${file.path} is the log of another database, or of another time; put the right log back, or ` +

@@ -18,6 +18,11 @@ export function getU53(view: DataView, at: number): number {
   return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
 }
 
+/** Whether both hold the same bytes. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
 /** Writes fields into memory that grows. */
 export class FieldWriter {
   #bytes: Uint8Array = new Uint8Array(1024);

@@ -14,7 +14,7 @@ import {
   RECORD_MAGIC,
 } from "../../log/record.ts";
 import { readRecord } from "../../log/recovery_scan.ts";
-import { getU53 } from "../../storage/bytes.ts";
+import { equalBytes, getU53 } from "../../storage/bytes.ts";
 import type { Checksum } from "../../storage/checksum.ts";
 import type { File } from "../../storage/file.ts";
 import type { Meta } from "../../storage/meta.ts";
@@ -63,9 +63,9 @@ export function findRecords(
     if (meta === undefined || meta.clean) return undefined;
   }
   const isOurs = header === undefined || meta === undefined ||
-    header.uuid.every((byte, i) => byte === meta.uuid[i]);
+    equalBytes(header.uuid, meta.uuid);
   const isOfMeta = header === undefined || meta === undefined ||
-    header.salt.every((byte, i) => byte === meta.salt[i]);
+    equalBytes(header.salt, meta.salt);
   // A log that was begun after the newest meta page that can be read.
   const follows = isOurs && header !== undefined && meta !== undefined && !isOfMeta &&
     header.generation >= meta.generation;

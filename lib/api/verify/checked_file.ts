@@ -6,6 +6,7 @@
 
 import { ManifoldError } from "../../errors.ts";
 import type { FamilyEntry } from "../../memory/family_slots.ts";
+import { equalBytes } from "../../storage/bytes.ts";
 import type { Checksum } from "../../storage/checksum.ts";
 import type { Directory } from "../../storage/directory.ts";
 import type { File } from "../../storage/file.ts";
@@ -118,7 +119,7 @@ function readMetas(file: File, checksum: Checksum, findings: VerifyFinding[]): M
       );
     }
     const same = older.meta.pageSize === newer.meta.pageSize &&
-      older.meta.uuid.every((byte, i) => byte === newer.meta.uuid[i]);
+      equalBytes(older.meta.uuid, newer.meta.uuid);
     if (!same) say(older.offset, "is that of another database");
   }
   return found.map(({ meta }) => meta);
