@@ -8,6 +8,7 @@
  */
 
 import { ManifoldError } from "../errors.ts";
+import { allocateBytes } from "../storage/bytes.ts";
 import { describe } from "./codecs/describe.ts";
 
 /** The most that a writer holds, bytes: a value of 1 GiB and a key of 64 KiB. */
@@ -258,13 +259,7 @@ export class ByteWriter {
   }
 
   #replace(capacity: number): void {
-    try {
-      this.#bytes = new Uint8Array(capacity);
-    } catch (cause) {
-      throw new ManifoldError("too-large", `no memory for an encoding of ${capacity} bytes`, {
-        cause,
-      });
-    }
+    this.#bytes = allocateBytes(capacity, "an encoding");
     this.#view = undefined;
   }
 }

@@ -13,6 +13,7 @@ import type { Database } from "../api/database.ts";
 import { open } from "../api/open.ts";
 import type { Table } from "../api/table.ts";
 import { ManifoldError } from "../errors.ts";
+import { allocateBytes } from "../storage/bytes.ts";
 import { VALUE_BYTES_MAX } from "../storage/overflow.ts";
 import { DUMP_NAME, DUMP_VERSION } from "./dump_format.ts";
 import { bytesOf, linesOf } from "./lines.ts";
@@ -219,7 +220,11 @@ class Loader {
     if (valueBytes as number > VALUE_BYTES_MAX) {
       throw new ManifoldError("too-large", `its value of ${valueBytes} bytes is longer than 1 GiB`);
     }
-    this.#parts = { key: key.slice(), value: allocate(valueBytes as number), filled: 0 };
+    this.#parts = {
+      key: key.slice(),
+      value: allocateBytes(valueBytes as number, "a value"),
+      filled: 0,
+    };
     return undefined;
   }
 
@@ -280,14 +285,6 @@ function encoded(
   const raw = fields[`${name}Base64`];
   if (raw === undefined) throw bad(`it has neither ${name} nor ${name}Base64`);
   return base64(raw, `${name}Base64`);
-}
-
-function allocate(length: number): Uint8Array {
-  try {
-    return new Uint8Array(length);
-  } catch (cause) {
-    throw new ManifoldError("too-large", `no memory for a value of ${length} bytes`, { cause });
-  }
 }
 
 function base64(text: unknown, what: string): Uint8Array {

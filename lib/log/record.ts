@@ -22,7 +22,7 @@
 
 import { ManifoldError } from "../errors.ts";
 import { ID_MAX } from "../memory/family_slots.ts";
-import { COUNT_MAX, getU53, putU53 } from "../storage/bytes.ts";
+import { allocateBytes, COUNT_MAX, getU53, putU53 } from "../storage/bytes.ts";
 import { type Checksum, CHECKSUM_BYTES } from "../storage/checksum.ts";
 
 export const RECORD_ALIGNMENT = 64;
@@ -127,7 +127,7 @@ export class RecordBuilder {
   #room(bytes: number): void {
     this.#length += bytes;
     if (this.#length <= this.#u8.length) return;
-    const larger = allocate(Math.max(this.#length, this.#u8.length * 2));
+    const larger = allocateBytes(Math.max(this.#length, this.#u8.length * 2), "a record");
     larger.set(this.#u8.subarray(0, this.#length - bytes));
     this.#replaceMemory(larger);
   }
@@ -135,14 +135,6 @@ export class RecordBuilder {
   #replaceMemory(memory: Uint8Array<ArrayBuffer>): void {
     this.#u8 = memory;
     this.#view = new DataView(memory.buffer);
-  }
-}
-
-function allocate(bytes: number): Uint8Array<ArrayBuffer> {
-  try {
-    return new Uint8Array(bytes);
-  } catch (cause) {
-    throw new ManifoldError("too-large", `no memory for a record of ${bytes} bytes`, { cause });
   }
 }
 

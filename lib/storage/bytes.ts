@@ -18,6 +18,18 @@ export function getU53(view: DataView, at: number): number {
   return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
 }
 
+/**
+ * Zeroed memory; `what` it is for is told if there is none.
+ * @throws {ManifoldError} `too-large`
+ */
+export function allocateBytes(bytes: number, what: string): Uint8Array<ArrayBuffer> {
+  try {
+    return new Uint8Array(bytes);
+  } catch (cause) {
+    throw new ManifoldError("too-large", `no memory for ${what} of ${bytes} bytes`, { cause });
+  }
+}
+
 /** Whether both hold the same bytes. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);

@@ -10,7 +10,6 @@
  * @module
  */
 
-import { ManifoldError } from "../errors.ts";
 import {
   CHECKSUM_BYTES,
   HEADER_BYTES,
@@ -24,6 +23,7 @@ import {
   WORD_TABLE,
   WORD_USED,
 } from "../tree/page.ts";
+import { allocateBytes } from "./bytes.ts";
 import type { Checksum } from "./checksum.ts";
 import type { File } from "./file.ts";
 import { PageError } from "./page_error.ts";
@@ -107,7 +107,7 @@ export function readOverflow(
     throw corrupt(`its ${length} bytes do not fit the file`);
   }
   const header = new Uint8Array(HEADER_BYTES);
-  const value = allocate(length);
+  const value = allocateBytes(length, "a value");
   const count = store.file.read(offset, header) + store.file.read(offset + HEADER_BYTES, value);
   if (count < HEADER_BYTES + length) throw corrupt("the file ends inside it");
   if (!store.checksum.matches(header, 0, header.subarray(CHECKSUM_BYTES), value)) {
@@ -120,12 +120,4 @@ export function readOverflow(
     words[WORD_USED] !== length || words[WORD_KIND] !== PAGE_OVERFLOW
   ) throw corrupt("it is not the value referred to: a write was lost");
   return value;
-}
-
-function allocate(length: number): Uint8Array {
-  try {
-    return new Uint8Array(length);
-  } catch (cause) {
-    throw new ManifoldError("too-large", `no memory for a value of ${length} bytes`, { cause });
-  }
 }
