@@ -21,12 +21,19 @@ function encoded(number: number): Uint8Array {
   return key;
 }
 
-function put(family: LocalFamily, from: number, to: number, step: number, length: number): void {
+function put(
+  family: LocalFamily,
+  from: number,
+  to: number,
+  step: number,
+  length: number,
+  codecs = "u32\0bytes",
+): void {
   family.write("t", (operations, table) => {
     for (let n = from; n < to; n += step) {
       operations.set(table, encoded(n), new Uint8Array(length).fill(n));
     }
-  }, "u32\0bytes");
+  }, codecs);
 }
 
 async function make(): Promise<{ family: LocalFamily; table: TableReader<number, Uint8Array> }> {
@@ -62,6 +69,38 @@ test("an iterator goes over the version at its creation", async () => {
   assertEquals([...backwards], evens(0, END).reverse());
   assertEquals(pins(family), 0);
   assert(table.count() > END / 2);
+});
+
+test("entries of bytes belong to the caller, who may write to them and give them away", async () => {
+  const family = await LocalFamily.create({ cacheBytes: 200 * 4096 });
+  const codecs = "bytes\0bytes";
+  put(family, 0, END, 2, 60, codecs);
+  put(family, 1, END, 300, 3000, codecs); // among small ones some that are longer than a page's part
+  put(family, 151, END, 300, 9000, codecs); // and some that get a buffer of their own
+  const length = (n: number): number => n % 300 === 1 ? 3000 : n % 300 === 151 ? 9000 : 60;
+  const expected = (n: number): Uint8Array => new Uint8Array(length(n)).fill(n);
+  const untyped = new TableReader("t", bytes, bytes, family.source);
+  const kept: [Uint8Array, Uint8Array][] = [];
+  let number = 0;
+  using iterator = untyped.entries();
+  for (const [key, value] of iterator) {
+    const n = new DataView(key.buffer, key.byteOffset, 4).getUint32(0);
+    assertEquals(value, expected(n));
+    value.fill(0xee);
+    key.fill(0xee);
+    if (++number % 50 === 0) structuredClone(value, { transfer: [value.buffer as ArrayBuffer] });
+    if (number === 700) iterator.seek(encoded(300));
+  }
+  assert(number > 1900); // those between were given twice
+  for (const entry of untyped.entries()) kept.push(entry);
+  for (const [key, value] of kept) {
+    assertEquals(value, expected(new DataView(key.buffer, key.byteOffset, 4).getUint32(0)));
+  }
+  assertEquals(untyped.keys().toArray(), kept.map(([key]) => key));
+  assertEquals(
+    untyped.values({ reverse: true }).toArray(),
+    kept.map(([, value]) => value).reverse(),
+  );
 });
 
 test("a range that the first batch exhausts takes no pin", async () => {

@@ -9,6 +9,7 @@
  */
 
 import type { Chunk } from "../memory/arena.ts";
+import { carve, carveBlock, isCarved } from "./codecs/tuning.ts";
 import { copyWords } from "../tree/bytes.ts";
 import { cellAt, isOverflow, keyLengthAt, LEAF_HEAD_BYTES, payloadBytes } from "../tree/cell.ts";
 
@@ -17,6 +18,10 @@ const START_BYTES = 8192;
 const START_ENTRIES = 64;
 /** A batch that grew beyond this is not kept. */
 const KEPT_BYTES_MAX = 256 * 1024;
+/** Entries are made the caller's own in pieces: this many bytes first, each later piece twice as many. */
+const PIECE_BYTES_MIN = 4096;
+const PIECE_BYTES_MAX = 32 * 1024;
+const NOTHING = new Uint8Array(0);
 
 export class EntryBatch {
   count = 0;
@@ -27,6 +32,12 @@ export class EntryBatch {
   u8: Uint8Array<ArrayBuffer> = new Uint8Array(START_BYTES);
   u32: Uint32Array<ArrayBuffer> = new Uint32Array(this.u8.buffer);
   #places = new Int32Array(START_ENTRIES * NUMBERS);
+  /** A copy, which is the caller's own, of the bytes from `#pieceAt` on: entries `#pieceFrom` to `#pieceTo`. */
+  #piece: Uint8Array<ArrayBuffer> = NOTHING;
+  #pieceAt = 0;
+  #pieceFrom = 0;
+  #pieceTo = 0;
+  #pieceBytes = PIECE_BYTES_MIN;
 
   get isSmall(): boolean {
     return this.u8.length <= KEPT_BYTES_MAX;
@@ -36,6 +47,8 @@ export class EntryBatch {
     this.count = 0;
     this.used = 0;
     this.hasOverflow = false;
+    this.#piece = NOTHING;
+    this.#pieceTo = 0;
   }
 
   /** Appends the entry at a slot of a leaf; without its value if `values` is false. */
@@ -69,6 +82,43 @@ export class EntryBatch {
   key(index: number): Uint8Array<ArrayBuffer> {
     const at = this.#places[index * NUMBERS];
     return this.u8.subarray(at, at + this.#places[index * NUMBERS + 1]);
+  }
+
+  /** The key of an entry for a caller to keep. */
+  ownKey(index: number): Uint8Array<ArrayBuffer> {
+    const at = this.#places[index * NUMBERS];
+    return this.#own(index, at, this.#places[index * NUMBERS + 1]);
+  }
+
+  /** The inline value of an entry for a caller to keep. */
+  ownValue(index: number): Uint8Array<ArrayBuffer> {
+    const at = this.#places[index * NUMBERS + 2];
+    return this.#own(index, at, this.#places[index * NUMBERS + 3]);
+  }
+
+  /** One copy for many entries: with one for each, copying takes three times as long as the rest. */
+  #own(index: number, at: number, length: number): Uint8Array<ArrayBuffer> {
+    if (!isCarved(length)) return carve(this.u8.subarray(at, at + length));
+    const isCut = index >= this.#pieceFrom && index < this.#pieceTo;
+    // A caller may have transferred the piece away: its length is then 0.
+    if (!isCut || this.#piece.length === 0) this.#cutPiece(index);
+    const from = at - this.#pieceAt;
+    return this.#piece.subarray(from, from + length);
+  }
+
+  /** Copies the entry and some after it. */
+  #cutPiece(index: number): void {
+    const places = this.#places;
+    const from = places[index * NUMBERS];
+    const most = from + this.#pieceBytes;
+    let end = index + 1;
+    while (end < this.count && places[end * NUMBERS] < most) end++;
+    const to = end === this.count ? this.used : places[end * NUMBERS];
+    this.#pieceBytes = Math.min(this.#pieceBytes * 2, PIECE_BYTES_MAX);
+    this.#piece = carveBlock(this.u8.subarray(from, to));
+    this.#pieceAt = from;
+    this.#pieceFrom = index;
+    this.#pieceTo = end;
   }
 
   isOverflow(index: number): boolean {

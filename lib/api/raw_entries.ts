@@ -104,6 +104,17 @@ export class RawEntries {
     return batch.isOverflow(this.#at) ? this.#overflow(batch) : batch.value(this.#at);
   }
 
+  /** The key of the current entry, for a caller to keep. */
+  ownKey(): Uint8Array {
+    return this.#batch!.ownKey(this.#at);
+  }
+
+  /** The value of the current entry, for a caller to keep. */
+  ownValue(): Uint8Array {
+    const batch = this.#batch!;
+    return batch.isOverflow(this.#at) ? this.#overflow(batch) : batch.ownValue(this.#at);
+  }
+
   #overflow(batch: EntryBatch): Uint8Array {
     const table = this.#table;
     table.epochs.enter();

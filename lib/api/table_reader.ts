@@ -13,6 +13,7 @@ import { TreeRoot } from "../tree/root.ts";
 import { treeStats } from "../tree/stats.ts";
 import type { Codec } from "./codec.ts";
 import { checkCallback, checkIterable, isObject, notATable } from "./arguments.ts";
+import { bytes } from "./codecs/bytes.ts";
 import { describe } from "./codecs/describe.ts";
 import { encodeWith } from "./encode.ts";
 import { EntryIterator } from "./entry_iterator.ts";
@@ -237,7 +238,9 @@ export class TableReader<K, V> {
     return this.#iterate(
       range,
       true,
-      (entries) => [key.decode(entries.key()), value.decode(entries.value())],
+      key === bytes as unknown && value === bytes as unknown
+        ? (entries) => [entries.ownKey() as K, entries.ownValue() as V]
+        : (entries) => [key.decode(entries.key()), value.decode(entries.value())],
     );
   }
 
@@ -248,7 +251,13 @@ export class TableReader<K, V> {
    */
   keys(range?: Range<K>): EntryIterator<K, K> {
     const key = this.#key;
-    return this.#iterate(range, false, (entries) => key.decode(entries.key()));
+    return this.#iterate(
+      range,
+      false,
+      key === bytes as unknown
+        ? (entries) => entries.ownKey() as K
+        : (entries) => key.decode(entries.key()),
+    );
   }
 
   /**
@@ -258,7 +267,13 @@ export class TableReader<K, V> {
    */
   values(range?: Range<K>): EntryIterator<K, V> {
     const value = this.#value;
-    return this.#iterate(range, true, (entries) => value.decode(entries.value()));
+    return this.#iterate(
+      range,
+      true,
+      value === bytes as unknown
+        ? (entries) => entries.ownValue() as V
+        : (entries) => value.decode(entries.value()),
+    );
   }
 
   #iterate<T>(

@@ -84,6 +84,18 @@ class Slab {
 const results = new Slab();
 const internals = new Slab();
 
+/** Whether results of this length are carved: others get a buffer of their own. */
+export function isCarved(length: number): boolean {
+  return length >= carveMin && length <= carveMax;
+}
+
+/** The same as {@linkcode carve} for what is several results, one after the other. */
+export function carveBlock(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return bytes.length > carveMax
+    ? bytes.slice() as Uint8Array<ArrayBuffer>
+    : results.copy(bytes, false);
+}
+
 /** A copy for a caller of the package, who may do anything to it and its buffer. */
 export function carve(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return results.copy(bytes, false);
