@@ -4,6 +4,7 @@
  * @module
  */
 
+import { framesOf } from "../engine/thread_memory.ts";
 import { ManifoldError } from "../errors.ts";
 import { FAMILY_LIVE } from "../memory/family_slots.ts";
 import { Pins } from "../memory/pins.ts";
@@ -424,7 +425,7 @@ export class Database implements AsyncDisposable {
     if (cacheBytes !== undefined) checkCacheBytes(cacheBytes, cacheBytesMax);
     if (durability !== undefined) isEventual(durability);
     if (checkpoint !== undefined) this.#open.session.configureCheckpoint(checkpoint);
-    if (cacheBytes !== undefined) frames.resize(Math.floor(cacheBytes / shared.pageSize));
+    if (cacheBytes !== undefined) frames.resize(framesOf(cacheBytes, shared.pageSize));
     if (durability !== undefined) this.#open.session.settings.durability = durability;
   }
 

@@ -70,7 +70,7 @@ export type SpawnWorker = (url: URL, data: unknown) => WorkerHandle;
 export interface InMemoryOptions {
   /** Bytes of a page: a power of two from 4 KiB to 64 KiB. Default: 8 KiB. */
   readonly pageSize?: number;
-  /** Bytes of the cache: 1 MiB to 64 GiB. Default: 256 MiB. */
+  /** Bytes of the cache: 1 MiB to 64 GiB, at least 64 pages all the same. Default: 256 MiB. */
   readonly cacheBytes?: number;
   /** Writing workers: 1 to 256. Default: the larger of 4 and the machine's threads. */
   readonly maxWorkers?: number;

@@ -11,12 +11,13 @@
  */
 
 import { assert, ManifoldError } from "../errors.ts";
-import { type Control, INCARNATION } from "../memory/control.ts";
+import { type Control, INCARNATION, KEEPER_WAKE } from "../memory/control.ts";
 import type { Epochs } from "../memory/epochs.ts";
 import type { FamilySlots } from "../memory/family_slots.ts";
 import { FRAME_DIRTY } from "../memory/frames.ts";
 import type { Arena } from "../memory/arena.ts";
 import type { Pins } from "../memory/pins.ts";
+import { sleepWhile } from "../memory/waiting.ts";
 import { overflowPages, writeOverflow } from "../storage/overflow.ts";
 import type { PageAllocator } from "../storage/page_allocator.ts";
 import type { PageStore } from "../storage/page_store.ts";
@@ -35,15 +36,26 @@ import {
 import type { PageWriter } from "../tree/pager.ts";
 import { type Reclaiming, RetiredPages } from "./retired_pages.ts";
 
-/** Frames that are fetched at once, at the most and as a part of the cache: workers keep what is left. */
+/**
+ * Frames that a worker keeps between groups, at the most and as a part of the cache: all workers
+ * together, of which there are up to 256, keep no more than a quarter of it.
+ */
 const STOCK_MAX = 32;
-const STOCK_PART = 64;
+const STOCK_PART = 1024;
 /** Frames that one search for a frame looks at. */
 const VISITS = 256;
 /** A smaller gap in the middle of a page is copied with the rest. */
 const GAP_BYTES_MIN = 512;
 /** Dirty pages that are written when no clean frame is left. */
 const SPILL_PAGES = 128;
+/** After so many searches in vain, other families' shares count no more. */
+const ATTEMPTS_PATIENT = 4;
+/** After each so many, a worker lets others have what it has. */
+const ATTEMPTS_GREEDY = 16;
+/** After so many there is no hope: a few seconds. */
+const ATTEMPTS_MAX = 20_000;
+/** How long a worker waits for others that need frames as well, ms. */
+const YIELD_MS = 0.5;
 
 export interface FamilyPagerParts {
   readonly control: Control;
@@ -83,7 +95,7 @@ export class FamilyPager implements PageWriter, Reclaiming {
     this.arena = parts.store.arena;
     this.#writer = new PageWriterOut(parts.store, parts.epochs);
     this.#stock = parts.store.stock;
-    this.#stockMax = Math.min(STOCK_MAX, Math.ceil(parts.store.frames.limit / STOCK_PART));
+    this.#stockMax = Math.min(STOCK_MAX, Math.floor(parts.store.frames.limit / STOCK_PART));
     this.#incarnation = newIncarnation(parts.control);
   }
 
@@ -100,6 +112,7 @@ export class FamilyPager implements PageWriter, Reclaiming {
     this.retired.published(this.#version, this.#parts.epochs.tag());
     this.#lastFresh = this.#fresh;
     this.#fresh = new Map();
+    this.#keep(this.#stockMax);
   }
 
   /** Drops everything that the group has made. */
@@ -112,6 +125,7 @@ export class FamilyPager implements PageWriter, Reclaiming {
     this.#fresh.clear();
     for (const [page, pages] of this.retired.discard()) allocator.keep(page, pages);
     this.#incarnation = newIncarnation(this.#parts.control);
+    this.#keep(this.#stockMax);
   }
 
   /** Fresh runs of the group in the making, or of the one before: (page, pages)*. */
@@ -133,12 +147,14 @@ export class FamilyPager implements PageWriter, Reclaiming {
     const wanted = frames + this.#stockMax;
     let horizon = this.#parts.epochs.horizon();
     for (let attempt = 0; this.#stock.length < wanted; attempt++) {
-      const frame = this.#parts.store.frames.take(this.#parts.slot, VISITS, horizon);
+      const emergency = attempt >= ATTEMPTS_PATIENT;
+      const frame = this.#parts.store.frames.take(this.#parts.slot, VISITS, horizon, emergency);
       if (frame >= 0) {
         this.#stock.push(frame);
         continue;
       }
       if (this.#stock.length >= frames) return;
+      if (attempt % ATTEMPTS_GREEDY === ATTEMPTS_GREEDY - 1) this.#yield();
       this.#parts.epochs.renew();
       horizon = this.#parts.epochs.horizon();
       // The clock hand may pass many frames that are in use, dirty or not out of limbo yet.
@@ -147,10 +163,26 @@ export class FamilyPager implements PageWriter, Reclaiming {
         throw new ManifoldError(
           "too-large",
           `no frame of the cache could be freed for the column family "${this.#parts.name}": ` +
-            `readers hold all of it; make cacheBytes larger`,
+            `readers and other writers hold all of it; make cacheBytes larger`,
         );
       }
     }
+  }
+
+  /**
+   * Several workers may each hold a part of what one of them needs: lets others have this one's, and
+   * comes back later than they do, or sooner.
+   */
+  #yield(): void {
+    this.#keep(0);
+    const { control, slot } = this.#parts;
+    const seen = Atomics.load(control.words, KEEPER_WAKE);
+    sleepWhile(control.words, KEEPER_WAKE, seen, YIELD_MS * (1 + slot % 8));
+  }
+
+  /** Gives frames of the stock back beyond so many. */
+  #keep(frames: number): void {
+    while (this.#stock.length > frames) this.#parts.store.frames.giveBack(this.#stock.pop()!);
   }
 
   edit(words: Uint32Array, index: number, level: number): number {
@@ -251,7 +283,7 @@ export class FamilyPager implements PageWriter, Reclaiming {
 
   /** Gives unused frames back: the worker ends. */
   close(): void {
-    for (const frame of this.#stock.splice(0)) this.#parts.store.frames.giveBack(frame);
+    this.#keep(0);
   }
 
   /** Copies a page's header, slots and cells; what is between them is of no use to anyone. */
@@ -365,8 +397,6 @@ export class FamilyPager implements PageWriter, Reclaiming {
     return u32[at + WORD_BIRTH_LOW] + u32[at + WORD_BIRTH_HIGH] * 2 ** 32;
   }
 }
-
-const ATTEMPTS_MAX = 100_000;
 
 function newIncarnation(control: Control): number {
   return Atomics.add(control.words, INCARNATION, 1) >>> 0;

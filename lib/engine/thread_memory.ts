@@ -16,7 +16,7 @@ import {
 } from "../memory/control.ts";
 import { Epochs } from "../memory/epochs.ts";
 import { FamilySlots } from "../memory/family_slots.ts";
-import { type FrameBuffers, Frames, PRIVATE_FRAMES } from "../memory/frames.ts";
+import { type FrameBuffers, Frames, FRAMES_MIN, PRIVATE_FRAMES } from "../memory/frames.ts";
 import { Pins } from "../memory/pins.ts";
 import { joinThread, leaveThread, sessionOf } from "../memory/threads.ts";
 import { WriteRing } from "../memory/write_ring.ts";
@@ -52,7 +52,7 @@ export interface SharedMemorySizes {
 /** Reserves all shared memory. The system commits what is touched. */
 export function allocateSharedMemory(sizes: SharedMemorySizes): SharedMemory {
   const { pageSize } = sizes;
-  const frames = Math.floor((sizes.cacheBytesMax ?? sizes.cacheBytes) / pageSize);
+  const frames = framesOf(sizes.cacheBytesMax ?? sizes.cacheBytes, pageSize);
   const memory: SharedMemory = {
     pageSize,
     control: allocateControl(),
@@ -65,8 +65,13 @@ export function allocateSharedMemory(sizes: SharedMemorySizes): SharedMemory {
   };
   const words = new Int32Array(memory.control);
   Atomics.store(words, GLOBAL_EPOCH, 1);
-  Atomics.store(words, FRAMES_LIMIT, Math.floor(sizes.cacheBytes / pageSize));
+  Atomics.store(words, FRAMES_LIMIT, framesOf(sizes.cacheBytes, pageSize));
   return memory;
+}
+
+/** Frames of a cache of so many bytes. */
+export function framesOf(cacheBytes: number, pageSize: number): number {
+  return Math.max(FRAMES_MIN, Math.floor(cacheBytes / pageSize));
 }
 
 export class ThreadMemory {

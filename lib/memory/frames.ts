@@ -41,6 +41,8 @@ const OWN_LIMBO_MAX = 4096;
 
 /** Frames that a family keeps whatever others need, as long as there are enough for all. */
 const SHARE_MIN = 8;
+/** A cache has at least so many, however small it is to be: a change to a high tree needs 30 at once. */
+export const FRAMES_MIN = 64;
 
 export interface FrameBuffers {
   readonly states: SharedArrayBuffer;
@@ -144,13 +146,18 @@ export class Frames {
   /**
    * Takes a frame, evicting a clean one if it comes to that; -1 if none was found among the next
    * `visitsMax` frames under the clock hand. The frame is owned by the calling thread. `horizon` is that
-   * of the epochs, now or some time ago.
+   * of the epochs, now or some time ago. In an emergency no family is sure of its share.
    */
-  take(family: number, visitsMax: number, horizon: number = this.#epochs.horizon()): number {
+  take(
+    family: number,
+    visitsMax: number,
+    horizon: number = this.#epochs.horizon(),
+    emergency: boolean = false,
+  ): number {
     const states = this.#states;
     const own = this.#takeFromLimbo(horizon);
     if (own >= 0) return own;
-    const share = this.#sureShare();
+    const share = emergency ? 0 : this.#sureShare();
     for (let visit = 0; visit < visitsMax; visit++) {
       const frame = (Atomics.add(this.#control.words, CLOCK_HAND, 1) >>> 0) % this.limit;
       const state = Atomics.load(states, frame);

@@ -47,6 +47,8 @@ interface Task {
 export class Thread {
   dead = false;
   readonly ready: Task[] = [];
+  /** Changes when its event loop begins a task and when it comes back to it. */
+  turn = 0;
   /** The task that is running. */
   current: Task | undefined;
   /** Why it does not run. */
@@ -87,7 +89,9 @@ export class Thread {
     for (;;) {
       const task = this.ready.shift();
       if (task !== undefined) {
+        this.turn++;
         yield* this.#go(task);
+        this.turn++;
         continue;
       }
       this.#idle = { deadline: Infinity, woken: false };
@@ -213,8 +217,8 @@ export class Kernel {
   running!: Thread;
   /** Choices made so far. */
   steps = 0;
-  /** Rejections that nobody has looked at. */
-  readonly unhandled = new Set<SimulatedPromise<unknown>>();
+  /** Rejections that nobody has looked at, and when they came. */
+  readonly #unhandled = new Map<SimulatedPromise<unknown>, { thread: Thread; turn: number }>();
   #waiters = new Map<ArrayBufferLike, Map<number, Waiter[]>>();
   #timers: Timer[] = [];
   #timed: { deadline: number; waiter: Waiter }[] = [];
@@ -226,7 +230,7 @@ export class Kernel {
     this.#waiters.clear();
     this.#timers = [];
     this.#timed = [];
-    this.unhandled.clear();
+    this.#unhandled.clear();
     this.left = 0;
   }
 
@@ -318,6 +322,23 @@ export class Kernel {
     let list = byIndex.get(at);
     if (list === undefined) byIndex.set(at, list = []);
     return list;
+  }
+
+  rejected(promise: SimulatedPromise<unknown>): void {
+    const thread = this.running;
+    this.#unhandled.set(promise, { thread, turn: thread.turn });
+  }
+
+  lookedAt(promise: SimulatedPromise<unknown>): void {
+    this.#unhandled.delete(promise);
+  }
+
+  /** A rejection that nobody has looked at, though the task that it came in is over. */
+  get unhandled(): SimulatedPromise<unknown> | undefined {
+    for (const [promise, { thread, turn }] of this.#unhandled) {
+      if (!thread.dead && thread.turn !== turn) return promise;
+    }
+    return undefined;
   }
 
   /** The last errors that were made, newest last. */

@@ -16,7 +16,6 @@ export class SimulatedPromise<T> {
   #value: unknown;
   #reactions: Reaction[] = [];
   #locked = false;
-  #lookedAt = false;
 
   readonly resolve = (value: unknown): void => {
     if (this.#locked) return;
@@ -34,13 +33,8 @@ export class SimulatedPromise<T> {
   #settle(failed: boolean, value: unknown): void {
     this.#state = failed ? "rejected" : "fulfilled";
     this.#value = value;
-    if (failed && this.#reactions.length === 0) SimulatedPromise.kernel.unhandled.add(this);
+    if (failed && this.#reactions.length === 0) SimulatedPromise.kernel.rejected(this);
     for (const react of this.#reactions.splice(0)) react(failed, value);
-  }
-
-  /** Whether somebody waits for it, or has. */
-  get isLookedAt(): boolean {
-    return this.#lookedAt;
   }
 
   get isSettled(): boolean {
@@ -54,8 +48,7 @@ export class SimulatedPromise<T> {
 
   /** Calls `reaction` once it is settled, at once if it is. */
   react(reaction: Reaction): void {
-    SimulatedPromise.kernel.unhandled.delete(this);
-    this.#lookedAt = true;
+    SimulatedPromise.kernel.lookedAt(this);
     if (this.#state === "pending") this.#reactions.push(reaction);
     else reaction(this.#state === "rejected", this.#value);
   }
@@ -85,16 +78,6 @@ export class SimulatedPromise<T> {
 
   catch(onRejected: (error: unknown) => unknown): SimulatedPromise<unknown> {
     return this.then(undefined, onRejected);
-  }
-
-  finally(work: () => unknown): SimulatedPromise<unknown> {
-    return this.then(
-      (value) => SimulatedPromise.of(call(work)).then(() => value),
-      (error) =>
-        SimulatedPromise.of(call(work)).then(() => {
-          throw error;
-        }),
-    );
   }
 
   static of(value: unknown): SimulatedPromise<unknown> {

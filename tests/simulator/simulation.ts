@@ -285,10 +285,8 @@ class History {
     for (const thread of [host, ...guests]) {
       if (thread.ended.error !== undefined) throw thread.ended.error;
     }
-    for (const promise of this.#machine.kernel.unhandled) {
-      if (promise.isLookedAt) continue;
-      throw promise.error;
-    }
+    const { unhandled } = this.#machine.kernel;
+    if (unhandled !== undefined) throw unhandled.error;
   }
 
   #end(trigger: Trigger): void {
