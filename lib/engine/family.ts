@@ -572,8 +572,7 @@ export class FamilyEngine {
     }
     if (lastPages > 0) {
       // An image serves the checkpoint of its own version alone; none, if that checkpoint failed.
-      const birth = last.image[1] + last.image[2] * 2 ** 32;
-      this.pager.retireRun(last.image, lastPages, this.#isDurableImage(last.image) ? birth + 1 : 0);
+      this.pager.retireRun(last.image, lastPages, this.#isDurableImage(last.image));
     }
   }
 

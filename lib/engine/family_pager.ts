@@ -194,10 +194,9 @@ export class FamilyPager implements PageWriter, Reclaiming {
       return this.#reloadFresh(words, index, level);
     }
     const old = store.load(words, index, level);
-    this.#retire(page, 1);
+    this.#retire(words, index, 1);
     const frame = this.#takeFrame();
     this.#copyPage(old, frame);
-    this.retired.add(page, 1, words[index + 1] + words[index + 2] * 2 ** 32);
     this.#show(frame, words, index);
     return frame;
   }
@@ -239,11 +238,11 @@ export class FamilyPager implements PageWriter, Reclaiming {
     words[3] = this.#incarnation;
   }
 
-  /** Retires what {@linkcode takeRun} took, as of `version`. */
-  retireRun(words: Uint32Array, pages: number, version: number): void {
-    this.#retire(words[0], pages);
-    const birth = words[1] + words[2] * 2 ** 32;
-    this.retired.retire(words[0], pages, birth, version, this.#parts.epochs.tag());
+  /** Retires what {@linkcode takeRun} took, and of which its own version was served, or none. */
+  retireRun(words: Uint32Array, pages: number, served: boolean): void {
+    this.#takeOut(words[0], pages);
+    const birth = birthOf(words, 0);
+    this.retired.retire(words[0], pages, birth, served ? birth + 1 : 0, this.#parts.epochs.tag());
   }
 
   /** Gives pages back that no version needs any more. */
@@ -316,16 +315,21 @@ export class FamilyPager implements PageWriter, Reclaiming {
       this.#fresh.delete(page);
       this.#parts.allocator.giveBack(page, pages);
     } else {
-      this.#retire(page, pages);
-      this.retired.add(page, pages, words[index + 1] + words[index + 2] * 2 ** 32);
+      this.#retire(words, index, pages);
     }
+  }
+
+  /** The pages referred to are of no use to the version in the making. */
+  #retire(words: Uint32Array, index: number, pages: number): void {
+    this.#takeOut(words[index], pages);
+    this.retired.add(words[index], pages, birthOf(words, index));
   }
 
   /**
    * What is retired will be given out again: a damaged reference must not give away what belongs to
    * others, or twice.
    */
-  #retire(page: number, pages: number): void {
+  #takeOut(page: number, pages: number): void {
     const { allocator, store } = this.#parts;
     if (allocator.retire(page, pages)) return;
     const what = pages === 1 ? "it is" : `some of the ${pages} from it on are`;
@@ -396,6 +400,10 @@ export class FamilyPager implements PageWriter, Reclaiming {
     const at = this.arena.base(frame) >> 2;
     return u32[at + WORD_BIRTH_LOW] + u32[at + WORD_BIRTH_HIGH] * 2 ** 32;
   }
+}
+
+function birthOf(words: Uint32Array, index: number): number {
+  return words[index + 1] + words[index + 2] * 2 ** 32;
 }
 
 function newIncarnation(control: Control): number {

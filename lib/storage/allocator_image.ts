@@ -6,7 +6,7 @@
  */
 
 import { ManifoldError } from "../errors.ts";
-import { FieldReader } from "./bytes.ts";
+import { countSetBits, FieldReader } from "./bytes.ts";
 
 interface ImageSegment {
   readonly start: number;
@@ -38,7 +38,7 @@ export class AllocatorImage {
       end = start + pages;
       const bits = new Uint32Array(Math.ceil(pages / 32));
       input.words(bits);
-      for (let i = 0; i < pages; i++) used += (bits[i >>> 5] >>> (i & 31)) & 1;
+      used += countSetBits(bits, pages);
       segments.push({ start, pages, bits });
     }
     this.segments = segments;

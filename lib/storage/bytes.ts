@@ -30,6 +30,13 @@ export function allocateBytes(bytes: number, what: string): Uint8Array<ArrayBuff
   }
 }
 
+/** How many of the first `count` bits are set; bit 0 is the lowest of the first word. */
+export function countSetBits(words: Uint32Array, count: number): number {
+  let set = 0;
+  for (let i = 0; i < count; i++) set += (words[i >>> 5] >>> (i & 31)) & 1;
+  return set;
+}
+
 /** Whether both hold the same bytes. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);

@@ -11,7 +11,7 @@
  */
 
 import { ManifoldError } from "../errors.ts";
-import { FieldReader, FieldWriter } from "./bytes.ts";
+import { countSetBits, FieldReader, FieldWriter } from "./bytes.ts";
 
 interface Segment {
   readonly start: number;
@@ -144,7 +144,7 @@ export class PageAllocator {
     const out = new FieldWriter();
     this.imagePages = 0;
     for (const [segment, bits] of copies) {
-      for (let i = 0; i < segment.pages; i++) this.imagePages += (bits[i >>> 5] >>> (i & 31)) & 1;
+      this.imagePages += countSetBits(bits, segment.pages);
       out.u32(segment.start);
       out.u32(segment.pages);
       out.words(bits);
@@ -188,8 +188,7 @@ export class PageAllocator {
     const { bits, pages } = segment;
     input.words(bits);
     if (pages % 32 !== 0) bits[bits.length - 1] |= -1 << (pages % 32);
-    let used = 0;
-    for (let i = 0; i < pages; i++) used += (bits[i >>> 5] >>> (i & 31)) & 1;
+    const used = countSetBits(bits, pages);
     segment.free = pages - used;
     this.used += used;
   }

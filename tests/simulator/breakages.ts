@@ -246,9 +246,9 @@ export const BREAKAGES: readonly Breakage[] = [
   ),
   instead(
     "retire an image late",
-    "lib/engine/family.ts",
-    "this.#isDurableImage(last.image) ? birth + 1 : 0",
-    "ON ? version : this.#isDurableImage(last.image) ? birth + 1 : 0",
+    "lib/engine/family_pager.ts",
+    "served ? birth + 1 : 0",
+    "ON ? this.#version : served ? birth + 1 : 0",
   ),
   without(
     "keep what a dead thread has reserved",

@@ -99,7 +99,7 @@ class Build {
     this.#spread();
     const modules = new Map<string, string>();
     for (const file of this.#files) {
-      const turned = new Rendering(file, this.#checker, this).render();
+      const turned = new Rendering(file, this).render();
       const { outputText } = ts.transpileModule(turned, {
         compilerOptions: {
           target: ts.ScriptTarget.ESNext,
@@ -298,7 +298,7 @@ class Rendering {
   /** Whether the innermost function may pause. */
   #pausing = false;
 
-  constructor(file: ts.SourceFile, _checker: ts.TypeChecker, owner: Build) {
+  constructor(file: ts.SourceFile, owner: Build) {
     this.#file = file;
     this.#text = file.text;
     this.#build = owner;

@@ -51,7 +51,6 @@ export class Machine {
   readonly #modules: Modules;
   readonly #free: Instance[] = [];
   readonly #used: Instance[] = [];
-  #instances = 0;
   #memories = new Map<string, WebAssembly.Memory[]>();
   #lent: { key: string; memory: WebAssembly.Memory }[] = [];
   readonly #checksums: Checksum[] = [];
@@ -95,7 +94,7 @@ export class Machine {
     work: (load: (path: string) => Exports) => unknown,
     data?: unknown,
   ): Thread {
-    const instance = this.#free.pop() ?? new Instance(this, this.#modules, ++this.#instances);
+    const instance = this.#free.pop() ?? new Instance(this, this.#modules);
     this.#used.push(instance);
     instance.data = data;
     return this.kernel.spawn(name, () => work((path) => instance.load(path)));
@@ -143,7 +142,7 @@ class Instance {
   readonly #exports = new Map<string, Exports>();
   readonly #globals: Record<string, unknown>;
 
-  constructor(machine: Machine, modules: Modules, _number: number) {
+  constructor(machine: Machine, modules: Modules) {
     this.#machine = machine;
     this.#modules = modules;
     this.#globals = globalsOf(machine);

@@ -53,10 +53,6 @@ export class Lane {
     return this.#steps.reduce((state, step) => applied(state, step), copied(this.#base));
   }
 
-  get hasSteps(): boolean {
-    return this.#steps.length > 0;
-  }
-
   /** The database has refused a step, and changed nothing. */
   refuse(step: Step): void {
     this.#steps = this.#steps.filter((one) => one !== step);

@@ -7,11 +7,10 @@
 
 import type { Patch } from "./build.ts";
 
-const bound = (file: string, name: string, from: string, to: string): Patch => ({
-  file,
-  from: `${name} = ${from};`,
-  to: `${name} = ${to};`,
-});
+/** Makes a constant another: the declaration `name = from;` has to stand in the file as it is given. */
+export function bound(file: string, name: string, from: string, to: string): Patch {
+  return { file, from: `${name} = ${from};`, to: `${name} = ${to};` };
+}
 
 export const SMALL: readonly Patch[] = [
   bound("lib/memory/control.ts", "export const THREADS_MAX", "128", "16"),

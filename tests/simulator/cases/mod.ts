@@ -5,12 +5,7 @@
  */
 
 import type { Patch } from "../build.ts";
-
-const bound = (file: string, name: string, from: string, to: string): Patch => ({
-  file,
-  from: `${name} = ${from};`,
-  to: `${name} = ${to};`,
-});
+import { bound } from "../small.ts";
 
 /** Bounds made so small that the memory is, and that a thread spins no longer than once. */
 export const EXPLORED: readonly Patch[] = [
