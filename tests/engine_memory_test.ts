@@ -39,6 +39,7 @@ import {
   WORKER_ENDED,
   WORKER_IDLE,
   WORKER_RUNNING,
+  WORKER_WANTED,
   workerState,
 } from "../lib/memory/worker_table.ts";
 import { ENTRY_REQUEST, type EntryHeader, type WriteRing } from "../lib/memory/write_ring.ts";
@@ -54,6 +55,7 @@ import {
 } from "./support/assert.ts";
 import { LocalFamily, MemoryFile, Operations } from "./support/local_family.ts";
 import { Random } from "./support/random.ts";
+import type { WorkerData } from "../workers/worker_data.ts";
 import { test } from "./support/test.ts";
 
 const FRAMES = 256;
@@ -495,7 +497,12 @@ test("write ring: nobody waits forever for a thread that died while it held the 
 });
 
 /** The host's side of the watch over threads, whose reports the test makes. */
-function hostOf(memory: ThreadMemory): { host: Host; gone: (liveness: number) => unknown } {
+function hostOf(
+  memory: ThreadMemory,
+  spawn: ConstructorParameters<typeof Host>[3] = () => {
+    throw new Error("no worker is to be started");
+  },
+): { host: Host; gone: (liveness: number) => unknown } {
   let gone: ((slot: number) => unknown) | undefined;
   const watch: HostThreads = {
     token: { databaseId: "", words: new SharedArrayBuffer(4), slots: 1, reserved: 0 },
@@ -503,9 +510,7 @@ function hostOf(memory: ThreadMemory): { host: Host; gone: (liveness: number) =>
     close: () => {},
   };
   const nothing = {} as ConstructorParameters<typeof Host>[2];
-  const host = new Host(memory, watch, nothing, () => {
-    throw new Error("no worker is to be started");
-  });
+  const host = new Host(memory, watch, nothing, spawn);
   return { host, gone: (liveness) => gone!(liveness) };
 }
 
@@ -528,6 +533,24 @@ test("locks: a thread that has got one asynchronously gives it back before anyth
   });
   assertEquals(words[0], 0);
   assertEquals(await refused.catch((error) => error), refusal);
+});
+
+test("threads: a worker is started that a dead one had asked for without a word to the host", async () => {
+  const { all: [a] } = await threads(2);
+  const started: string[] = [];
+  const { host, gone } = hostOf(a, (_entry, data) => {
+    const { role, worker } = data as WorkerData;
+    started.push(`${role} ${worker}`);
+    return { onError() {}, onExit() {}, unref() {}, terminate: () => Promise.resolve() };
+  });
+  await new Promise((resolve) => setTimeout(resolve, 5)); // now the host sleeps
+  setWorkerState(a.control, 1, WORKER_WANTED);
+  gone(1);
+  for (let i = 0; i < 1000 && started.length < 2; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  assertEquals(started, ["keeper -1", "writer 1"]);
+  await host.stop(0);
 });
 
 test("threads: all that a dead one held is released, by name, and nothing of the living", async () => {

@@ -191,6 +191,8 @@ export class Host {
     buryThread(control, dead);
     bumpAndWake(control.words, DEATHS);
     wakeAllWorkers(control);
+    // It may have died after it had asked for a worker, and before it said so.
+    bumpAndWake(control.words, HOST_WAKE);
     return true;
   }
 
