@@ -397,6 +397,10 @@ test("codec framing: an encoding ends where nothing of what follows is looked at
       }
     }
   }));
+  const begun = new ByteWriter();
+  framings[0].encodePrefix("a\0", begun);
+  framings[2].encodePrefix(["b"], begun);
+  assertEquals(begun.view().join(), "97,1,1,98,0");
   assertCode("corrupt", () => framings[1].endOf(new Uint8Array(3), 0), "whole", "element 3", "u32");
 });
 
