@@ -105,7 +105,6 @@ export class DistinctKeys<K, V> implements EntrySource {
   }
 
   seek(key: Uint8Array): void {
-    if (this.#ended) return;
     this.#key = undefined;
     if (this.#limit === Infinity && this.#offset === 0) {
       this.#entries.seek(this.#reverse ? this.#layout.behind(key) : key);
