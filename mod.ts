@@ -22,6 +22,7 @@
  */
 
 export { Batch } from "./lib/api/batch.ts";
+export { BatchMultimap } from "./lib/api/batch_multimap.ts";
 export type { Codec, CodecValue } from "./lib/api/codec.ts";
 export { ByteWriter } from "./lib/api/codec_writer.ts";
 export {
@@ -52,6 +53,8 @@ export type {
   RecoveryProgress,
   SpawnWorker,
 } from "./lib/api/open_options.ts";
+export { Multimap, type MultimapOptions } from "./lib/api/multimap.ts";
+export { MultimapReader } from "./lib/api/multimap_reader.ts";
 export { TransactionTable } from "./lib/api/overlay_table.ts";
 export type { KeyPrefix, Range } from "./lib/api/range.ts";
 export type { SalvageLoss, SalvageOptions, SalvageReport } from "./lib/api/salvage/report.ts";
@@ -67,6 +70,7 @@ export type { CacheStats, DatabaseStats, FamilyStats, HeldVersion } from "./lib/
 export { type SetManyOptions, Table } from "./lib/api/table.ts";
 export { TableReader, type TableStats } from "./lib/api/table_reader.ts";
 export { type Savepoint, Transaction, type TransactionOptions } from "./lib/api/transaction.ts";
+export { TransactionMultimap } from "./lib/api/transaction_multimap.ts";
 export type { VerifyFinding, VerifyOptions, VerifyReport } from "./lib/api/verify/report.ts";
 export { type ErrorCode, ManifoldError } from "./lib/errors.ts";
 export type { WorkerHandle } from "./lib/runtime/workers.ts";

@@ -21,6 +21,8 @@ import {
   u32,
   u64,
 } from "../lib/api/codecs/mod.ts";
+import { Framing } from "../lib/api/codecs/framing.ts";
+import { MultimapEntryCodec, none } from "../lib/api/codecs/multimap_entry.ts";
 import { tuneCodecs } from "../lib/api/codecs/tuning.ts";
 import { type ErrorCode, ManifoldError } from "../lib/errors.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "./support/assert.ts";
@@ -96,6 +98,27 @@ function orderedCase<T>(codec: Codec<T>, values: fc.Arbitrary<T>, order: Order<n
 }
 
 const ordered: OrderedCase<unknown>[] = [
+  orderedCase(
+    new MultimapEntryCodec(text, text),
+    fc.tuple(anyText, anyText),
+    byElement(byCodePoint as Order<never>, byCodePoint as Order<never>) as Order<never>,
+  ),
+  orderedCase(
+    new MultimapEntryCodec(i32, bytes),
+    fc.tuple(fc.integer({ min: -2, max: 2 }), anyBytes),
+    byElement(natural, compareBytes as Order<never>) as Order<never>,
+  ),
+  orderedCase(
+    new MultimapEntryCodec(tuple(bytes, tuple(text)), f64),
+    fc.tuple(fc.tuple(anyBytes, fc.tuple(anyText)), fc.constantFrom(-1, 0, 1)),
+    byElement(
+      byElement(
+        compareBytes as Order<never>,
+        byElement(byCodePoint as Order<never>) as Order<never>,
+      ) as Order<never>,
+      natural,
+    ) as Order<never>,
+  ),
   orderedCase(bytes, anyBytes, compareBytes as Order<never>),
   orderedCase(text, anyText, byCodePoint as Order<never>),
   orderedCase(bool, fc.boolean(), natural),
@@ -347,6 +370,50 @@ test("codec tuple: a user's codec inside is framed like the package's, and check
   }));
   const lying: Codec<number> = { ...u32, name: "lying", fixedSize: 3 };
   assertCode("invalid-argument", () => encode(tuple(lying), [1]), "fixedSize 3");
+});
+
+test("codec framing: an encoding ends where nothing of what follows is looked at", () => {
+  const framings = [
+    new Framing<unknown>(text as Codec<unknown>, "whole", 3),
+    new Framing<unknown>(u32 as Codec<unknown>, "whole", 3),
+    new Framing<unknown>(tuple(text, tuple(bytes, u32)) as Codec<unknown>, "whole", 3),
+  ];
+  const values = fc.tuple(
+    anyText,
+    fc.integer({ min: 0, max: 600 }),
+    fc.tuple(anyText, fc.tuple(anyBytes, fc.integer({ min: 0, max: 1 }))),
+  );
+  fc.assert(fc.property(values, anyBytes, (three, behind) => {
+    for (const [i, framing] of framings.entries()) {
+      const target = new ByteWriter();
+      target.u8(7);
+      framing.encode(three[i], target);
+      const end = target.length;
+      target.raw(behind);
+      assertEquals(framing.endOf(target.view(), 1), end);
+      assertEquals(framing.decode(target.view(), 1), three[i]);
+      for (let cut = 1; cut < end; cut++) {
+        assertCode("corrupt", () => framing.endOf(target.view().subarray(0, cut), 1), "inside");
+      }
+    }
+  }));
+  const begun = new ByteWriter();
+  framings[0].encodePrefix("a\0", begun);
+  framings[2].encodePrefix(["b"], begun);
+  assertEquals(begun.view().join(), "97,1,1,98,0");
+  assertCode("corrupt", () => framings[1].endOf(new Uint8Array(3), 0), "whole", "element 3", "u32");
+});
+
+test("codec multimap: names, bytes and refusals", () => {
+  const codec = new MultimapEntryCodec(text, u32);
+  assertEquals(codec.name, "multimap(text,u32)");
+  assertEquals(encode(codec, ["a\0", 1]).join(), "97,1,1,0,0,0,0,1");
+  assertEquals(encode(new MultimapEntryCodec(u32, text), [1, "a\0"]).join(), "0,0,0,1,97,0");
+  assertCode("invalid-argument", () => new MultimapEntryCodec(text, json()), "json", "sorted");
+  assertCode("invalid-argument", () => new MultimapEntryCodec(json(), text), "json", "keys");
+  assertCode("invalid-argument", () => encode<unknown>(codec, ["a"]), codec.name, "1 elements");
+  assertEquals([encode(none, undefined).length, decode(none, new Uint8Array())], [0, undefined]);
+  assertCode("corrupt", () => decode(none, new Uint8Array(1)), "none");
 });
 
 test("codec: what is not a codec is refused", () => {

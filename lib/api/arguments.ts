@@ -30,10 +30,10 @@ export function checkCallback(value: unknown, where: () => string): void {
   );
 }
 
-/** The error for what is given in place of a table; `from` says where one comes from. */
-export function notATable(value: unknown, from: string): ManifoldError {
+/** The error for what is given in place of a table or a multimap; `from` says where one comes from. */
+export function notATable(value: unknown, from: string, kind = "table"): ManifoldError {
   return new ManifoldError(
     "invalid-argument",
-    `${describe(value)} is not a table; give one of ${from}`,
+    `${describe(value)} is not a ${kind}; give one of ${from}`,
   );
 }

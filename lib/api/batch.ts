@@ -5,7 +5,9 @@
  */
 
 import { ManifoldError } from "../errors.ts";
+import { BatchMultimap } from "./batch_multimap.ts";
 import type { FamilyAccess } from "./family_access.ts";
+import type { Multimap } from "./multimap.ts";
 import { type NamedTable, OperationsWriter } from "./operations_writer.ts";
 import type { Range } from "./range.ts";
 import type { WriteOptions } from "./session.ts";
@@ -110,6 +112,16 @@ export class Batch {
     } else this.#writer.deleteRange(address, lower, upper);
     this.#size++;
     return this;
+  }
+
+  /**
+   * The writes to a multimap.
+   *
+   * @param multimap A multimap of the batch's column family.
+   * @returns What collects them in this batch.
+   */
+  multimap<K, V>(multimap: Multimap<K, V>): BatchMultimap<K, V> {
+    return new BatchMultimap(this, multimap);
   }
 
   /**

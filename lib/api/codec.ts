@@ -103,14 +103,18 @@ export interface Codec<T> {
 export type CodecValue<C> = C extends Codec<infer T> ? T : never;
 
 /**
- * Throws `invalid-argument` unless `codec` has the shape of one, and for keys unless it is ordered.
+ * Throws `invalid-argument` unless `codec` has the shape of one, and for keys and the members of multimaps unless
+ * it is ordered.
  * Gives its name, to be used from now on, whatever a getter says later.
  */
-export function checkCodec(codec: unknown, use: "key" | "value"): string {
+export function checkCodec(codec: unknown, use: "key" | "value" | "member"): string {
+  const what = use === "key" ? "key" : "value";
   if (typeof codec !== "object" || codec === null) {
     throw new ManifoldError(
       "invalid-argument",
-      `the ${use} codec is ${describe(codec)}; give one such as text or json()`,
+      `the ${what} codec is ${describe(codec)}; give one such as text${
+        use === "value" ? " or json()" : ""
+      }`,
     );
   }
   const { name, encode, decode, ordered, fixedSize, encodePrefix } = codec as Partial<
@@ -119,7 +123,7 @@ export function checkCodec(codec: unknown, use: "key" | "value"): string {
   if (typeof name !== "string" || !isCodecName(name)) {
     throw new ManifoldError(
       "invalid-argument",
-      `the ${use} codec has the name ${JSON.stringify(name)}; it must be 1 to ${NAME_BYTES_MAX} ` +
+      `the ${what} codec has the name ${JSON.stringify(name)}; it must be 1 to ${NAME_BYTES_MAX} ` +
         "bytes of UTF-8 without NUL, with commas only inside balanced parentheses",
     );
   }
@@ -135,12 +139,14 @@ export function checkCodec(codec: unknown, use: "key" | "value"): string {
     ? "an encodePrefix that is not a method"
     : undefined;
   if (wrong !== undefined) {
-    throw new ManifoldError("invalid-argument", `the ${use} codec ${name} has ${wrong}`);
+    throw new ManifoldError("invalid-argument", `the ${what} codec ${name} has ${wrong}`);
   }
-  if (use === "key" && !ordered) {
+  if (use !== "value" && !ordered) {
     throw new ManifoldError(
       "invalid-argument",
-      `codec ${name} does not keep order and cannot encode keys; use it for values`,
+      use === "key"
+        ? `codec ${name} does not keep order and cannot encode keys; use it for values`
+        : `codec ${name} does not keep order, and a multimap's values are sorted; use one that does, such as text`,
     );
   }
   return name;

@@ -7,10 +7,14 @@
 import { findTable, listTables } from "../engine/catalog.ts";
 import { ManifoldError } from "../errors.ts";
 import { newFamilyState } from "../memory/family_slots.ts";
+import { keyBytesMax } from "../tree/page.ts";
+import { isObject } from "./arguments.ts";
 import { Batch } from "./batch.ts";
 import { checkCodec, type Codec } from "./codec.ts";
 import { bytes } from "./codecs/mod.ts";
 import { type FamilyAccess, isTableGone } from "./family_access.ts";
+import { Multimap, type MultimapOptions } from "./multimap.ts";
+import { MultimapLayout } from "./multimap_layout.ts";
 import { checkName } from "./names.ts";
 import { Snapshot } from "./snapshot.ts";
 import { type FamilyStats, familyStats } from "./stats.ts";
@@ -101,12 +105,7 @@ export class ColumnFamily {
   table(name: string, options: TableOptions<unknown, unknown> = {}): Table<unknown, unknown> {
     this.#access.open.check();
     checkName("table", name);
-    if (typeof options !== "object" || options === null) {
-      throw new ManifoldError(
-        "invalid-argument",
-        `table "${name}": the options are no object; give { key, value }`,
-      );
-    }
+    checkOptions(`table "${name}"`, options);
     const { key = bytes, value = bytes } = options;
     const codecs = `${checkCodec(key, "key")}\0${checkCodec(value, "value")}`;
     const table = new Table<unknown, unknown>(
@@ -121,7 +120,37 @@ export class ColumnFamily {
   }
 
   /**
-   * The names of the tables that exist, sorted by their bytes.
+   * A multimap: a table whose keys have sorted sets of values. It need not exist: then it reads as empty, and the
+   * first write makes it.
+   *
+   * Throws `type-mismatch` when the table was made with other codecs, or is no multimap; `invalid-argument` for a
+   * name that is not 1 to 255 bytes of UTF-8 without NUL, and for what are not two ordered codecs.
+   *
+   * @param name Its name in the column family, which it shares with the tables.
+   * @param options `key` and `value`: the codecs.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory, text, u32 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const family = await db.columnFamily("wiki");
+   * const seen = family.multimap("seen", { key: text, value: u32 });
+   * await seen.add("ada", 7);
+   * console.log([...seen.get("ada")], seen.count("grace")); // [7] 0
+   * ```
+   */
+  multimap<K, V>(name: string, options: MultimapOptions<K, V>): Multimap<K, V> {
+    this.#access.open.check();
+    checkName("table", name);
+    checkOptions(`multimap "${name}"`, options);
+    const { pageSize } = this.#access.open.session.memory.shared;
+    const layout = new MultimapLayout(name, options.key, options.value, keyBytesMax(pageSize));
+    return new Multimap(layout, this.#access);
+  }
+
+  /**
+   * The names of the tables that exist, multimaps included, sorted by their bytes.
    *
    * @example
    * ```ts
@@ -294,6 +323,14 @@ export class ColumnFamily {
   stats(): FamilyStats {
     return familyStats(this.#access);
   }
+}
+
+function checkOptions(what: string, options: unknown): void {
+  if (isObject(options)) return;
+  throw new ManifoldError(
+    "invalid-argument",
+    `${what}: the options are no object; give { key, value }`,
+  );
 }
 
 function noSuchTable(what: string): ManifoldError {

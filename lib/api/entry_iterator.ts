@@ -7,10 +7,23 @@
 import { ManifoldError } from "../errors.ts";
 import type { Codec } from "./codec.ts";
 import { encodeKey } from "./range.ts";
-import type { RawEntries } from "./raw_entries.ts";
+
+/** Encoded entries, one after another. */
+export interface EntrySource {
+  /** To the next entry; false after the last one, and ever after. */
+  advance(): boolean;
+  /** The key of the current entry, until the next move. */
+  key(): Uint8Array;
+  /** The value of the current entry, until the next move. */
+  value(): Uint8Array;
+  /** Moves so that `advance` comes to the first entry at or after the key, in the direction of the range. */
+  seek(key: Uint8Array): void;
+  /** Gives back what it holds: it has ended. */
+  close(): void;
+}
 
 /** Makes what an iterator gives of its current entry. */
-export type Give<T> = (entries: RawEntries) => T;
+export type Give<T> = (entries: EntrySource) => T;
 
 /**
  * Goes over entries, keys or values of a table in the order of the keys, as `table.entries()`,
@@ -38,14 +51,14 @@ export type Give<T> = (entries: RawEntries) => T;
  * ```
  */
 export class EntryIterator<K, T> extends Iterator<T, undefined, unknown> {
-  readonly #entries: RawEntries;
+  readonly #entries: EntrySource;
   readonly #key: Codec<K>;
   readonly #give: Give<T>;
   /** While an entry is being decoded, its bytes must stay. */
   #giving = false;
 
   /** Tables make it. */
-  constructor(entries: RawEntries, key: Codec<K>, give: Give<T>) {
+  constructor(entries: EntrySource, key: Codec<K>, give: Give<T>) {
     super();
     this.#entries = entries;
     this.#key = key;

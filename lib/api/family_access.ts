@@ -186,7 +186,7 @@ export class FamilyAccess {
   }
 
   /**
-   * Has a transaction applied; resolves with how many entries it removed. When one of its tables was deleted, and
+   * Has a transaction applied; resolves with how many entries it removed or replaced. When one of its tables was deleted, and
    * perhaps made anew, it is sent once more with the tables by name.
    *
    * @param writer Its operations; not to be changed before the end.

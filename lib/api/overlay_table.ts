@@ -9,12 +9,11 @@ import { keyBytesMax } from "../tree/page.ts";
 import { checkCallback, checkIterable } from "./arguments.ts";
 import { describe } from "./codecs/describe.ts";
 import { encodeWith } from "./encode.ts";
-import { EntryIterator } from "./entry_iterator.ts";
+import { EntryIterator, type Give } from "./entry_iterator.ts";
 import { checkValue } from "./operations_writer.ts";
 import type { Overlay } from "./overlay.ts";
 import { OverlayEntries } from "./overlay_entries.ts";
 import { encodeKey, encodeRange, type Range } from "./range.ts";
-import type { RawEntries } from "./raw_entries.ts";
 import type { RawEntry } from "./raw_reads.ts";
 import { scratchOf } from "./read_scratch.ts";
 import { deletableRange, type TableTarget } from "./table.ts";
@@ -134,7 +133,7 @@ export class TransactionTable<K, V> {
   #iterate<T>(
     range: Range<K> | undefined,
     values: boolean,
-    give: (entries: OverlayEntries) => T,
+    give: Give<T>,
   ): EntryIterator<K, T> {
     this.#check();
     const { keyCodec } = this.#target;
@@ -144,12 +143,7 @@ export class TransactionTable<K, V> {
       values,
       this.#check,
     );
-    // The iterator calls nothing but what both kinds of entries have.
-    return new EntryIterator(
-      entries as unknown as RawEntries,
-      keyCodec,
-      give as unknown as (entries: RawEntries) => T,
-    );
+    return new EntryIterator(entries, keyCodec, give);
   }
 
   /** Goes over all entries: the same as `entries()`. */

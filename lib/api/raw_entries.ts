@@ -163,6 +163,7 @@ export class RawEntries {
       this.#noteGiven(batch);
       batch.clear();
       this.#at = -1;
+      this.#entriesMax = FIRST_ENTRIES; // who jumps may jump again
       const cursor = this.#cursor ??= scratch.takeCursor();
       if (this.#seekCursor(cursor, key)) this.#fill(cursor);
       else this.#noMore();

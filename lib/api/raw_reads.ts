@@ -95,12 +95,14 @@ export class RawTable {
   }
 
   #mismatch(recorded: string): ManifoldError {
+    const open = isMultimap(recorded) ? "multimap()" : "table()";
+    const method = isMultimap(recorded) === isMultimap(this.codecs) ? "" : ` by ${open}`;
     const [key, value] = recorded.split("\0");
     const [askedKey, askedValue] = this.codecs.split("\0");
     return new ManifoldError(
       "type-mismatch",
       `the table "${this.name}" of the column family "${this.source.familyName}" has keys of codec ` +
-        `${key} and values of codec ${value}, not ${askedKey} and ${askedValue}; open it with those`,
+        `${key} and values of codec ${value}, not ${askedKey} and ${askedValue}; open it with those${method}`,
     );
   }
 
@@ -258,6 +260,11 @@ export class RawTable {
       this.scratch.putCursor(cursor);
     }
   }
+}
+
+/** Whether a table is a multimap (lib/api/multimap_layout.ts), by the names of its codecs. */
+function isMultimap(codecs: string): boolean {
+  return codecs.startsWith("multimap(");
 }
 
 /** What a result of so many encoded bytes costs, about: views, and copies as they are and decoded; bytes. */

@@ -5,6 +5,7 @@
  */
 
 import { ManifoldError } from "../errors.ts";
+import { MultimapReader, readBelow } from "./multimap_reader.ts";
 import type { PinnedSource } from "./state_source.ts";
 import { codecsOf, rawTableOf, TableReader } from "./table_reader.ts";
 
@@ -71,6 +72,19 @@ export class Snapshot implements Disposable {
     }
     const { key, value } = codecsOf(table);
     return new TableReader(table.name, key, value, source, rawTableOf(table).codecs);
+  }
+
+  /**
+   * A multimap as it was.
+   *
+   * @param multimap A multimap of the same column family, or of another snapshot of it; otherwise
+   * `invalid-argument`.
+   * @returns The multimap's reads on this snapshot, as those of `table`.
+   */
+  multimap<K, V>(multimap: MultimapReader<K, V>): MultimapReader<K, V> {
+    const { layout, table } = readBelow(multimap);
+    // That of a transaction is refused there.
+    return new MultimapReader(layout, this.table(table as TableReader<Uint8Array, undefined>));
   }
 
   /** Gives the version back; a second call does nothing. */

@@ -51,6 +51,21 @@ export interface TableTarget<K, V> extends TableShape<K, V> {
 /** The target of a table: for the rest of the package. */
 export let targetOf: <K, V>(table: Table<K, V>) => TableTarget<K, V>;
 
+/** As `set`; resolves with how many entries were replaced, 0 or 1. For the rest of the package. */
+export let replaceIn: <K, V>(
+  table: Table<K, V>,
+  key: K,
+  value: V,
+  options: WriteOptions | undefined,
+) => Promise<number>;
+
+/** As `setMany`; resolves with how many entries were replaced. For the rest of the package. */
+export let replaceManyIn: <K, V>(
+  table: Table<K, V>,
+  entries: Iterable<readonly [K, V]>,
+  options: SetManyOptions | undefined,
+) => Promise<number>;
+
 /**
  * A sorted, durable map of a column family, in the order of its encoded keys. Made by
  * `ColumnFamily.table`; the first write makes the table itself.
@@ -89,6 +104,9 @@ export class Table<K, V> extends TableReader<K, V> {
       if (isObject(table) && #target in table) return table.#target;
       throw notATable(table, "columnFamily.table(); those of snapshots cannot be written");
     };
+    replaceIn = (table, key, value, options) =>
+      table.#write(options, "set", (writer, id) => writer.set(id, table.#target, key, value));
+    replaceManyIn = (table, entries, options) => table.#replaceMany(entries, options);
   }
 
   /** Column families make it. */
@@ -178,6 +196,13 @@ export class Table<K, V> extends TableReader<K, V> {
    * ```
    */
   async setMany(entries: Iterable<readonly [K, V]>, options?: SetManyOptions): Promise<void> {
+    await this.#replaceMany(entries, options);
+  }
+
+  async #replaceMany(
+    entries: Iterable<readonly [K, V]>,
+    options: SetManyOptions | undefined,
+  ): Promise<number> {
     const target = this.#target;
     const what = (): string => `setMany in ${target.place}`;
     const client = target.access.writingClient(what);
@@ -200,9 +225,10 @@ export class Table<K, V> extends TableReader<K, V> {
       writer.set(address, target, entry[0], entry[1]);
       if (++done % PROGRESS_ENTRIES === 0) onProgress?.(done);
     }
-    if (done > 0) await target.access.apply(client, flags, writer, named, what);
+    const replaced = done > 0 ? await target.access.apply(client, flags, writer, named, what) : 0;
     target.access.open.putWriter(writer);
     onProgress?.(done);
+    return replaced;
   }
 
   /**

@@ -17,6 +17,7 @@ import {
   type Running,
   runningTransaction,
 } from "./family_access.ts";
+import { type Multimap, writeBelow } from "./multimap.ts";
 import { OperationsWriter } from "./operations_writer.ts";
 import { Overlay } from "./overlay.ts";
 import { TransactionTable } from "./overlay_table.ts";
@@ -25,6 +26,7 @@ import type { WriteOptions } from "./session.ts";
 import type { PinnedSource } from "./state_source.ts";
 import { type Table, type TableTarget, targetOf } from "./table.ts";
 import { rawTableOf } from "./table_reader.ts";
+import { TransactionMultimap } from "./transaction_multimap.ts";
 
 /** How long the function of a transaction may take, ms. */
 const TURN_MS = 60_000;
@@ -147,6 +149,17 @@ export class Transaction {
       );
     }
     return new TransactionTable(target, this.#overlay(table, target), this.#check);
+  }
+
+  /**
+   * A multimap as the transaction sees it, its own writes included. Throws as `table` does.
+   *
+   * @param multimap A multimap of the transaction's column family.
+   * @returns Its reads and writes.
+   */
+  multimap<K, V>(multimap: Multimap<K, V>): TransactionMultimap<K, V> {
+    const { layout, table } = writeBelow(multimap);
+    return new TransactionMultimap(layout, this.table(table));
   }
 
   #overlay<K, V>(table: Table<K, V>, target: TableTarget<K, V>): Overlay {

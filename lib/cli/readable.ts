@@ -12,6 +12,7 @@ import type { Codec } from "../api/codec.ts";
 import { ByteWriter } from "../api/codec_writer.ts";
 import { bool, f32Array, f64, i32, i64, json, text, tuple, u32, u64 } from "../api/codecs/mod.ts";
 import { describe } from "../api/codecs/describe.ts";
+import { MultimapEntryCodec, none } from "../api/codecs/multimap_entry.ts";
 import { ManifoldError } from "../errors.ts";
 
 /** What values of a codec are in JSON. */
@@ -47,6 +48,7 @@ const FORMS: ReadonlyMap<string, Form> = new Map([
     codec.name,
     { codec: codec as Codec<unknown>, toJson: same, fromJson: same },
   ]),
+  ["none", { codec: none as Codec<unknown>, toJson: () => null, fromJson: () => undefined }],
   ["u64", digits(u64)],
   ["i64", digits(i64)],
 ]);
@@ -67,9 +69,10 @@ function vector(dim: number): Form {
   };
 }
 
-function tupleOf(forms: readonly Form[]): Form {
+/** Of a codec of arrays, by the forms of their elements. */
+function arrayOf(codec: Codec<unknown>, forms: readonly Form[]): Form {
   return {
-    codec: tuple(...forms.map(({ codec }) => codec)) as Codec<unknown>,
+    codec,
     toJson: (value) => (value as unknown[]).map((item, i) => forms[i].toJson(item)),
     // What is no array, or of another length, is refused by the codec.
     fromJson: (json) =>
@@ -85,10 +88,15 @@ function formOf(name: string): Form | undefined {
   if (dim !== undefined && String(Number(dim)) === dim && Number(dim) <= 2 ** 28 && dim !== "0") {
     return vector(Number(dim));
   }
-  if (!name.startsWith("tuple(") || !name.endsWith(")")) return undefined;
-  const forms = elementsOf(name.slice("tuple(".length, -1)).map(formOf);
-  return forms.every((form) => form !== undefined) && forms.every((form) => form.codec.ordered)
-    ? tupleOf(forms)
+  const [, kind, list] = /^(tuple|multimap)\((.*)\)$/s.exec(name) ?? [];
+  if (list === undefined) return undefined;
+  const forms = elementsOf(list).map(formOf);
+  if (!forms.every((form) => form !== undefined)) return undefined;
+  const codecs = forms.map(({ codec }) => codec);
+  if (!codecs.every(({ ordered }) => ordered)) return undefined;
+  if (kind === "tuple") return arrayOf(tuple(...codecs) as Codec<unknown>, forms);
+  return forms.length === 2
+    ? arrayOf(new MultimapEntryCodec(codecs[0], codecs[1]) as Codec<unknown>, forms)
     : undefined;
 }
 

@@ -222,7 +222,8 @@ export class FamilyEngine {
   }
 
   /**
-   * Applies one transaction, and appends what was accepted to `sink`. Returns how many entries it removed.
+   * Applies one transaction, and appends what was accepted to `sink`. Returns how many entries it removed or
+   * replaced.
    *
    * @throws {Refusal} before anything was changed;
    * @throws {ManifoldError} in the middle: the group must be discarded.
@@ -274,7 +275,7 @@ export class FamilyEngine {
             }
           }
           const table = this.#byId.get(reader.table)!;
-          if (reader.kind === OP_SET) this.#set(table, u8, reader);
+          if (reader.kind === OP_SET) removed += this.#set(table, u8, reader);
           else if (reader.kind === OP_DELETE) removed += this.#delete(table, u8, reader);
           else if (reader.kind === OP_DELETE_RANGE) removed += this.#deleteRange(table, reader);
         }
@@ -322,21 +323,23 @@ export class FamilyEngine {
     return table.entry.root;
   }
 
-  #set(table: OpenTable, u8: Uint8Array, op: OperationReader): void {
+  /** Returns how many entries it replaced. */
+  #set(table: OpenTable, u8: Uint8Array, op: OperationReader): number {
     const root = this.#touch(table);
     const { keyOffset, keyLength, valueOffset, valueLength } = op;
     if (
       keyLength + valueLength <= inlineBytesMax(this.#parts.store.arena.pageSize) ||
       valueLength <= OVERFLOW_PAYLOAD_BYTES
     ) {
-      insert(this.pager, root, u8, keyOffset, keyLength, u8, valueOffset, valueLength, false);
-      return;
+      return insert(this.pager, root, u8, keyOffset, keyLength, u8, valueOffset, valueLength, false)
+        ? 1
+        : 0;
     }
     this.pager.writeOverflow(
       u8.subarray(valueOffset, valueOffset + valueLength),
       this.#payloadWords,
     );
-    insert(
+    const replaced = insert(
       this.pager,
       root,
       u8,
@@ -347,6 +350,7 @@ export class FamilyEngine {
       OVERFLOW_PAYLOAD_BYTES,
       true,
     );
+    return replaced ? 1 : 0;
   }
 
   #delete(table: OpenTable, u8: Uint8Array, op: OperationReader): number {

@@ -3,7 +3,7 @@
  *
  * | kind | argument | payload | completed with |
  * |---|---|---|---|
- * | 1 transaction | token of the turn, or 0 | operations | entries removed |
+ * | 1 transaction | token of the turn, or 0 | operations | entries removed or replaced |
  * | 2 turn | lease in ms | | token of the turn |
  * | 3 release | token | | |
  * | 4 create family | | name | |

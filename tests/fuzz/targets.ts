@@ -19,6 +19,7 @@ import { checkTree } from "../../lib/tree/check.ts";
 import { CHECKSUM_BYTES, HEADER_BYTES } from "../../lib/tree/page.ts";
 import { TreeRoot } from "../../lib/tree/root.ts";
 import { treeStats } from "../../lib/tree/stats.ts";
+import { MultimapEntryCodec } from "../../lib/api/codecs/multimap_entry.ts";
 import {
   bool,
   bytes,
@@ -65,6 +66,8 @@ const CODECS: readonly Codec<unknown>[] = [
   f32Array(4),
   tuple(text, u32),
   tuple(tuple(bytes, text), f64, bool),
+  new MultimapEntryCodec(text, bytes),
+  new MultimapEntryCodec(tuple(text, u32), text),
 ] as Codec<unknown>[];
 
 /** Bytes that codecs make something of. */

@@ -11,6 +11,7 @@ import {
   type Database,
   type DatabaseHandle,
   ManifoldError,
+  type MultimapReader,
   open,
   type Table,
   text,
@@ -116,7 +117,8 @@ export async function reader(scene: Scene, handle: DatabaseHandle): Promise<void
       if (!db.columnFamilies().includes(name)) continue;
       const family = await db.columnFamily(name);
       const snapshot = family.snapshot();
-      const tables = family.tables().map((table) => snapshot.table(family.table(table, codecs)));
+      const names = family.tables().filter((table) => table !== "marks");
+      const tables = names.map((table) => snapshot.table(family.table(table, codecs)));
       const look = (): string => tables.map((table) => table.entries().toArray().join()).join("\n");
       const first = look();
       const pair = snapshot.table(family.table("pair", codecs));
@@ -177,12 +179,23 @@ function checkPair(pair: (key: string) => string | undefined, where: string): vo
   if (left !== right) throw new Error(`${where}: half of a transaction: ${left} and ${right}`);
 }
 
+/** The same of two values of one key in a multimap. */
+function checkMarks(marks: MultimapReader<string, string>, where: string): void {
+  const halves = marks.get("both").toArray();
+  const [left, right] = halves.map((half) => half.split(" ")[0]);
+  const count = marks.count("both");
+  const keys = marks.keys().toArray();
+  if (left === right && halves.length === count && keys.length === count / 2) return;
+  throw new Error(`${where}: half of a transaction: ${halves} (${count}) of ${keys}`);
+}
+
 async function checkPairs(db: Database): Promise<void> {
   for (const name of db.columnFamilies()) {
     const family = await db.columnFamily(name);
     const snapshot = family.snapshot();
     const table = snapshot.table(family.table("pair", codecs));
     checkPair((key) => table.get(key), name);
+    checkMarks(snapshot.multimap(family.multimap("marks", codecs)), name);
     snapshot[Symbol.dispose]();
   }
 }
@@ -443,6 +456,11 @@ class Actor {
     const pair = this.#family!.table("pair", codecs);
     const mark = `${this.#client}.${this.#count++}`;
     batch.set(pair, "left", mark).set(pair, "right", mark);
+    const marks = this.#family!.multimap("marks", codecs);
+    batch.multimap(marks).deleteAll("both").add("both", `${mark} left`).add(
+      "both",
+      `${mark} right`,
+    );
     const step = this.#ask(changes, durability === "immediate", `${durability} batch`);
     this.#watch(step, batch.commit({ durability }), size);
   }
@@ -453,6 +471,7 @@ class Actor {
     const main = this.#table("main");
     const other = this.#table("other");
     const pair = this.#family!.table("pair", codecs);
+    const marks = this.#family!.multimap("marks", codecs);
     const mark = `${this.#client}.${this.#count++}`;
     const key = this.#key();
     const value = this.#value();
@@ -470,6 +489,13 @@ class Actor {
       tx.table(other).delete(key);
       tx.table(pair).set("left", mark);
       tx.table(pair).set("right", mark);
+      const marked = tx.multimap(marks);
+      checkMarks(marked, "in a transaction");
+      marked.deleteAll("both");
+      for (const half of ["left", "right"]) {
+        if (!marked.add("both", `${mark} ${half}`)) throw new Error(`${half} of ${mark} was there`);
+      }
+      checkMarks(marked, "in a transaction that wrote");
       if (mine.get(key) !== value) throw new Error("a transaction does not see its own write");
     });
     this.#watch(step, done, value.length);
@@ -561,6 +587,7 @@ class Actor {
       const snapshot = this.#family!.snapshot();
       const pair = snapshot.table(pairs);
       checkPair((key) => pair.get(key), "in a snapshot");
+      checkMarks(snapshot.multimap(this.#family!.multimap("marks", codecs)), "in a snapshot");
       const mine = snapshot.table(main);
       const count = mine.count();
       const found = mine.entries().toArray().length;

@@ -239,7 +239,7 @@ export class LocalFamily {
     return (await LocalDatabase.create(options)).family("local");
   }
 
-  /** Begins a group, applies transactions to it and leaves it open; returns the entries removed. */
+  /** Begins a group, applies transactions to it and leaves it open; returns the entries removed or replaced. */
   apply(...transactions: Operations[]): number {
     this.engine.beginGroup();
     let removed = 0;
@@ -250,7 +250,7 @@ export class LocalFamily {
     return removed;
   }
 
-  /** One group of transactions, published; returns the entries removed. */
+  /** One group of transactions, published; returns the entries removed or replaced. */
   commit(...transactions: Operations[]): number {
     const removed = this.apply(...transactions);
     this.engine.seal();

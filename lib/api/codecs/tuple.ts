@@ -1,16 +1,6 @@
 /**
- * The codec of tuples: the encodings of the elements, one after the other, so that byte order is
- * the order of the tuples, element by element.
- *
- * | element | bytes |
- * |---|---|
- * | of a codec with `fixedSize` | its encoding |
- * | a tuple | its encoding, which ends by itself |
- * | any other | its encoding with 0x00 as 0x01 0x01 and 0x01 as 0x01 0x02, then 0x00 |
- *
- * No byte of an escaped encoding is 0x00, so the one that ends it sorts before every continuation:
- * "" before "\0" before "a" before "a\0". 0x01 0x01 < 0x01 0x02 < 0x02 keeps the order of bytes. No
- * element's encoding begins another's, so what follows an element never decides before it does.
+ * The codec of tuples: the encodings of the elements, each of which ends by itself (lib/api/codecs/framing.ts), one
+ * after the other, so that byte order is the order of the tuples, element by element.
  *
  * @module
  */
@@ -18,19 +8,8 @@
 import { ManifoldError } from "../../errors.ts";
 import { checkCodec, type Codec } from "../codec.ts";
 import type { ByteWriter } from "../codec_writer.ts";
-import { encodeWith } from "../encode.ts";
 import { damaged, refused } from "./describe.ts";
-
-const END = 0x00;
-const ESCAPE = 0x01;
-const ESCAPED_END = 0x01;
-const ESCAPED_ESCAPE = 0x02;
-
-/** How an element is told from what follows it. */
-type Framing = "fixed" | "nested" | "escaped";
-
-/** Where the last call of `decodeElements` stopped; read by its caller at once. */
-let position = 0;
+import { decoded, Framing, SelfEnding } from "./framing.ts";
 
 /**
  * Tuples of the given codecs, for keys of several parts. Tuples of tuples are allowed.
@@ -66,39 +45,37 @@ export function tuple<T extends readonly unknown[]>(
   return new TupleCodec(codecs as readonly Codec<unknown>[]) as Codec<unknown> as Codec<T>;
 }
 
-class TupleCodec implements Codec<readonly unknown[]> {
+class TupleCodec extends SelfEnding<readonly unknown[]> {
   readonly name: string;
   readonly fixedSize?: number;
   readonly ordered = true;
-  readonly #codecs: readonly Codec<unknown>[];
-  readonly #framings: readonly Framing[];
+  readonly #elements: readonly Framing<unknown>[];
 
   constructor(codecs: readonly Codec<unknown>[]) {
+    super();
     if (codecs.length === 0) {
       throw new ManifoldError("invalid-argument", "tuple() needs the codec of one element or more");
     }
-    this.name = `tuple(${codecs.map((codec) => checkCodec(codec, "key")).join(",")})`;
+    const name = `tuple(${codecs.map((codec) => checkCodec(codec, "key")).join(",")})`;
+    this.name = name;
     if (codecs.every((codec) => codec.fixedSize !== undefined)) {
       this.fixedSize = codecs.reduce((sum, codec) => sum + codec.fixedSize!, 0);
     }
-    this.#codecs = codecs;
-    this.#framings = codecs.map((codec) =>
-      codec.fixedSize !== undefined ? "fixed" : codec instanceof TupleCodec ? "nested" : "escaped"
-    );
+    this.#elements = codecs.map((codec, i) => new Framing(codec, name, i));
   }
 
   encode(value: unknown, target: ByteWriter): void {
-    if (!Array.isArray(value) || value.length !== this.#codecs.length) {
-      throw refused(this.name, `an array of ${this.#codecs.length} elements`, value);
+    if (!Array.isArray(value) || value.length !== this.#elements.length) {
+      throw refused(this.name, `an array of ${this.#elements.length} elements`, value);
     }
     this.#encodeElements(value, target);
   }
 
   encodePrefix(prefix: unknown, target: ByteWriter): void {
-    if (!Array.isArray(prefix) || prefix.length > this.#codecs.length) {
+    if (!Array.isArray(prefix) || prefix.length > this.#elements.length) {
       throw refused(
         this.name,
-        `a prefix that is an array of up to ${this.#codecs.length} leading elements`,
+        `a prefix that is an array of up to ${this.#elements.length} leading elements`,
         prefix,
       );
     }
@@ -106,112 +83,41 @@ class TupleCodec implements Codec<readonly unknown[]> {
   }
 
   decode(bytes: Uint8Array): unknown[] {
-    const value = this.#decodeElements(bytes, 0);
-    if (position !== bytes.length) {
-      throw damaged(this.name, `${bytes.length - position} bytes after the last element`);
+    const value = this.decodeAt(bytes, 0);
+    if (decoded.end !== bytes.length) {
+      throw damaged(this.name, `${bytes.length - decoded.end} bytes after the last element`);
     }
     return value;
   }
 
-  #encodeElements(elements: readonly unknown[], target: ByteWriter): void {
+  decodeAt(bytes: Uint8Array, start: number): unknown[] {
+    const elements = this.#elements;
+    const value = new Array<unknown>(elements.length);
+    let at = start;
     for (let i = 0; i < elements.length; i++) {
-      const codec = this.#codecs[i];
-      const start = target.length;
+      value[i] = elements[i].decode(bytes, at);
+      at = decoded.end;
+    }
+    decoded.end = at;
+    return value;
+  }
+
+  endOf(bytes: Uint8Array, start: number): number {
+    let end = start;
+    for (const element of this.#elements) end = element.endOf(bytes, end);
+    return end;
+  }
+
+  #encodeElements(values: readonly unknown[], target: ByteWriter): void {
+    for (let i = 0; i < values.length; i++) {
       try {
-        encodeWith(codec, elements[i], target);
+        this.#elements[i].encode(values[i], target);
       } catch (cause) {
         if (!(cause instanceof ManifoldError)) throw cause;
         throw new ManifoldError(cause.code, `element ${i} of ${this.name}: ${cause.message}`, {
           cause,
         });
       }
-      const framing = this.#framings[i];
-      if (framing === "escaped") escape(target, start);
-      else if (framing === "fixed" && target.length - start !== codec.fixedSize) {
-        throw new ManifoldError(
-          "invalid-argument",
-          `element ${i} of ${this.name}: codec ${codec.name} wrote ${target.length - start} ` +
-            `bytes but declares fixedSize ${codec.fixedSize}`,
-        );
-      }
-    }
-  }
-
-  #decodeElements(bytes: Uint8Array, start: number): unknown[] {
-    const codecs = this.#codecs;
-    const value = new Array<unknown>(codecs.length);
-    let at = start;
-    for (let i = 0; i < codecs.length; i++) {
-      const codec = codecs[i];
-      const framing = this.#framings[i];
-      if (framing === "fixed") {
-        const end = at + codec.fixedSize!;
-        if (end > bytes.length) {
-          throw damaged(this.name, `they end inside element ${i} (codec ${codec.name})`);
-        }
-        value[i] = codec.decode(bytes.subarray(at, end));
-        at = end;
-      } else if (framing === "nested") {
-        value[i] = (codec as TupleCodec).#decodeElements(bytes, at);
-        at = position;
-      } else {
-        let end = at;
-        let escapes = 0;
-        while (end < bytes.length && bytes[end] !== END) {
-          if (bytes[end] === ESCAPE) {
-            escapes++;
-            end++;
-          }
-          end++;
-        }
-        if (end >= bytes.length) {
-          throw damaged(this.name, `they end inside element ${i} (codec ${codec.name})`);
-        }
-        value[i] = codec.decode(
-          escapes === 0 ? bytes.subarray(at, end) : this.#unescape(bytes, at, end, escapes),
-        );
-        at = end + 1;
-      }
-    }
-    position = at;
-    return value;
-  }
-
-  #unescape(bytes: Uint8Array, start: number, end: number, escapes: number): Uint8Array {
-    const plain = new Uint8Array(end - start - escapes);
-    let to = 0;
-    for (let from = start; from < end; from++) {
-      let byte = bytes[from];
-      if (byte === ESCAPE) {
-        const escaped = bytes[++from];
-        if (escaped !== ESCAPED_END && escaped !== ESCAPED_ESCAPE) {
-          throw damaged(this.name, `the byte ${escaped} after an escape at offset ${from}`);
-        }
-        byte = escaped === ESCAPED_END ? END : ESCAPE;
-      }
-      plain[to++] = byte;
-    }
-    return plain;
-  }
-}
-
-/** Escapes what is written from `start` on, in place, and ends it. */
-function escape(target: ByteWriter, start: number): void {
-  const end = target.length;
-  let escapes = 0;
-  const written = target.bytes;
-  for (let i = start; i < end; i++) if (written[i] <= ESCAPE) escapes++;
-  let to = target.reserve(escapes + 1) + escapes;
-  const bytes = target.bytes;
-  bytes[to] = END;
-  if (escapes === 0) return;
-  // Every escape still to be written holds `to` one further from `from`.
-  for (let from = end - 1; to > from + 1; from--) {
-    const byte = bytes[from];
-    if (byte > ESCAPE) bytes[--to] = byte;
-    else {
-      bytes[--to] = byte === END ? ESCAPED_END : ESCAPED_ESCAPE;
-      bytes[--to] = ESCAPE;
     }
   }
 }
