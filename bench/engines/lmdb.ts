@@ -27,7 +27,7 @@ export const lmdb: EngineKind = {
       // Puts of several callers are committed together.
       put: async (key, value) => void await db.put(key, value),
       commit,
-      // One by one, as SQLite: its asynchronous transactions would wait for each other's callbacks.
+      // One by one, as SQLite: that is what is compared.
       addOne: (key) =>
         db.transactionSync(() => {
           const value = db.getBinary(key)!;
