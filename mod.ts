@@ -66,7 +66,14 @@ export type {
   WriteOptions,
 } from "./lib/api/session.ts";
 export { Snapshot } from "./lib/api/snapshot.ts";
-export type { CacheStats, DatabaseStats, FamilyStats, HeldVersion } from "./lib/api/stats.ts";
+export type {
+  CacheStats,
+  DatabaseStats,
+  Durations,
+  FamilyStats,
+  GroupSize,
+  HeldVersion,
+} from "./lib/api/stats.ts";
 export { type SetManyOptions, Table } from "./lib/api/table.ts";
 export { TableReader, type TableStats } from "./lib/api/table_reader.ts";
 export { type Savepoint, Transaction, type TransactionOptions } from "./lib/api/transaction.ts";

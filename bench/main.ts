@@ -17,7 +17,7 @@ import { type Child, spawnScript, thisRuntime } from "../tests/support/child.ts"
 import { engineKinds } from "./engines/mod.ts";
 import type { Measured } from "./runner.ts";
 import type { EngineKind } from "./support/engine.ts";
-import { floorsOf } from "./support/floors.ts";
+import { EVENNESS, floorsOf } from "./support/floors.ts";
 import { floorsTable, formatRate, resultsTable } from "./support/report.ts";
 import { RECOVERY, RECOVERY_ENTRIES, workloadNames, workloads } from "./support/workloads.ts";
 
@@ -173,9 +173,14 @@ async function measure(settings: Settings, dir: string): Promise<Map<string, num
       say(heading);
       const own = join(dir, `${engine.name}-${run}`);
       await mkdir(own);
-      for await (const { workload, opsPerSecond } of runEngine(engine, own, settings)) {
+      const keep = (workload: string, value: number) => {
         const key = `${engine.name} ${workload}`;
-        results.set(key, [...results.get(key) ?? [], opsPerSecond]);
+        results.set(key, [...results.get(key) ?? [], value]);
+      };
+      for await (const measured of runEngine(engine, own, settings)) {
+        const { workload, opsPerSecond, evenness } = measured;
+        keep(workload, opsPerSecond);
+        if (evenness !== undefined) keep(workload + EVENNESS, evenness);
         say(`${heading}  ${workload} ${formatRate(opsPerSecond)}/s`);
       }
       rmSync(own, { recursive: true, force: true });
@@ -230,7 +235,8 @@ async function main(): Promise<number> {
     if (settings.json !== undefined) {
       const all = [...results].map(([key, values]) => {
         const [engine, workload] = key.split(" ");
-        return { engine, workload, opsPerSecond: median(values), runs: values };
+        const figure = workload.endsWith(EVENNESS) ? "evenness" : "opsPerSecond";
+        return { engine, workload, [figure]: median(values), runs: values };
       });
       const report = {
         date: new Date().toISOString(),

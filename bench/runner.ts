@@ -7,12 +7,11 @@
 
 import process from "node:process";
 import { engineKinds } from "./engines/mod.ts";
-import { BULK_LOAD, Context, workloads } from "./support/workloads.ts";
+import { BULK_LOAD, Context, type Result, workloads } from "./support/workloads.ts";
 
 /** What a runner says on a line. */
-export interface Measured {
-  workload: string;
-  opsPerSecond: number;
+export interface Measured extends Result {
+  readonly workload: string;
 }
 
 if (import.meta.main) {
@@ -26,9 +25,10 @@ if (import.meta.main) {
     const isChosen = chosen.has(workload.name);
     if (!isChosen && workload !== BULK_LOAD) continue;
     if (workload.supports?.(engine) === false) continue;
-    const opsPerSecond = await workload.run(context);
+    const found = await workload.run(context);
     if (!isChosen) continue;
-    const measured: Measured = { workload: workload.name, opsPerSecond };
+    const result = typeof found === "number" ? { opsPerSecond: found } : found;
+    const measured: Measured = { workload: workload.name, ...result };
     console.log(JSON.stringify(measured));
   }
   await engine.close();

@@ -1,14 +1,26 @@
 import { join } from "node:path";
-import type { EngineKind, Entry } from "../support/engine.ts";
+import { addOneTo, type EngineKind, type Entry } from "../support/engine.ts";
 
 /** The most mutations that Deno KV takes in one atomic operation are 1000; its bytes are fewer. */
 const ATOMIC_ENTRIES = 500;
 
+interface KvEntry {
+  readonly key: Uint8Array[];
+  readonly value: Uint8Array | null;
+  readonly versionstamp: string | null;
+}
+
+interface KvAtomic {
+  check(entry: KvEntry): KvAtomic;
+  set(key: Uint8Array[], value: Uint8Array): KvAtomic;
+  commit(): Promise<{ ok: boolean }>;
+}
+
 /** The part of `Deno.Kv` in use: its types are only there with `--unstable-kv`. */
 interface Kv {
-  atomic(): { set(key: Uint8Array[], value: Uint8Array): unknown; commit(): Promise<unknown> };
+  atomic(): KvAtomic;
   set(key: Uint8Array[], value: Uint8Array): Promise<unknown>;
-  get(key: Uint8Array[]): Promise<{ value: Uint8Array | null }>;
+  get(key: Uint8Array[]): Promise<KvEntry>;
   list(
     selector: { prefix: Uint8Array[] } | { start: Uint8Array[]; end: Uint8Array[] },
     options?: { limit?: number; batchSize?: number },
@@ -44,6 +56,15 @@ export const denoKv: EngineKind = {
       load: commit,
       put: async (key, value) => void await kv.set([key], value),
       commit,
+      async addOne(key) {
+        for (;;) {
+          const entry = await kv.get([key]);
+          const value = entry.value!;
+          const number = addOneTo(value);
+          const { ok } = await kv.atomic().check(entry).set([key], value).commit();
+          if (ok) return number;
+        }
+      },
       get: async (key) => (await kv.get([key])).value![0],
       range10: (key) => count(kv.list({ start: [key], end: last }, { limit: 10 })),
       scan: () => count(kv.list({ prefix: [] }, { batchSize: 500 })),

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { Engine, EngineKind, Entry } from "../support/engine.ts";
+import { addOneTo, type Engine, type EngineKind, type Entry } from "../support/engine.ts";
 
 export const lmdb: EngineKind = {
   name: "lmdb",
@@ -27,6 +27,14 @@ export const lmdb: EngineKind = {
       // Puts of several callers are committed together.
       put: async (key, value) => void await db.put(key, value),
       commit,
+      // One by one, as SQLite: that is what is compared.
+      addOne: (key) =>
+        db.transactionSync(() => {
+          const value = db.getBinary(key)!;
+          const number = addOneTo(value);
+          db.put(key, value);
+          return number;
+        }),
       get: (key) => db.getBinary(key)![0],
       view: (key) => db.getBinaryFast(key)![0],
       range10: (key) => [...db.getRange({ start: key, limit: 10 })].length,

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { EngineKind } from "../support/engine.ts";
+import { addOneTo, type EngineKind } from "../support/engine.ts";
 
 export const manifold: EngineKind = {
   name: "manifold",
@@ -26,6 +26,14 @@ export const manifold: EngineKind = {
         for (const [key, value] of entries) batch.set(table, key, value);
         await batch.commit();
       },
+      addOne: (key) =>
+        family.transaction((tx) => {
+          const t = tx.table(table);
+          const value = t.get(key)!;
+          const number = addOneTo(value);
+          t.set(key, value);
+          return number;
+        }),
       get: (key) => table.get(key)![0],
       view: (key) => table.view(key, (value) => value[0])!,
       range10: (key) => table.entries({ gte: key, limit: 10 }).toArray().length,

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { thisRuntime } from "../../tests/support/child.ts";
-import type { EngineKind, Entry } from "../support/engine.ts";
+import { addOneTo, type EngineKind, type Entry } from "../support/engine.ts";
 
 interface Row {
   k: Uint8Array;
@@ -55,6 +55,14 @@ export const sqlite: EngineKind = {
       load: commit,
       put: (key, value) => void put.run(key, value),
       commit,
+      addOne(key) {
+        db.exec("BEGIN IMMEDIATE");
+        const value = get.get(key)!.v;
+        const number = addOneTo(value);
+        put.run(key, value);
+        db.exec("COMMIT");
+        return number;
+      },
       get: (key) => get.get(key)!.v[0],
       range10: (key) => range.all(key).length,
       scan() {

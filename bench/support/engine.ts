@@ -14,6 +14,11 @@ export interface Engine {
   put(key: Uint8Array, value: Uint8Array): void | Promise<void>;
   /** One durable and atomic batch. */
   commit(entries: readonly Entry[]): void | Promise<void>;
+  /**
+   * One durable transaction that reads the value, adds one to the number in its first four bytes and writes it back;
+   * what that number is then. Several callers may await one each at the same time.
+   */
+  addOne?(key: Uint8Array): number | Promise<number>;
   /** The first byte of the value, read as bytes that belong to the caller. */
   get(key: Uint8Array): number | Promise<number>;
   /** The same where the bytes may be borrowed; left out where the engine has no such read. */
@@ -37,4 +42,12 @@ export interface EngineKind {
   readonly shrink: number;
   readonly runtimes: readonly ("deno" | "bun")[];
   open(dir: string): Promise<Engine>;
+}
+
+/** Adds one to the number in the first four bytes of a value; what it is then. */
+export function addOneTo(value: Uint8Array): number {
+  const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
+  const number = view.getUint32(0, true) + 1;
+  view.setUint32(0, number, true);
+  return number;
 }

@@ -7,6 +7,9 @@
 /** The median of a workload on an engine, operations per second; undefined if it was not run. */
 export type Lookup = (engine: string, workload: string) => number | undefined;
 
+/** What follows a workload's name where its evenness is looked up. */
+export const EVENNESS = ".evenness";
+
 export interface Floor {
   readonly name: string;
   /** What is compared, in words. */
@@ -23,6 +26,8 @@ interface Rule {
   readonly least: number;
   /** Divided by this; by nothing when left out. */
   readonly by?: { engine: string; workload: string };
+  /** `×` if divided, else `/s`, when left out. */
+  readonly unit?: Floor["unit"];
 }
 
 const rules: readonly Rule[] = [
@@ -76,6 +81,46 @@ const rules: readonly Rule[] = [
     least: 10,
   },
   {
+    name: "rmw_256",
+    about: "transactions of 256 callers on different keys",
+    workload: "rmw_256",
+    least: 60_000,
+  },
+  {
+    name: "rmw_lmdb",
+    about: "the same ÷ lmdb-js, one by one",
+    workload: "rmw_256",
+    by: { engine: "lmdb", workload: "rmw_1" },
+    least: 10,
+  },
+  {
+    name: "rmw_sqlite",
+    about: "the same ÷ SQLite, one by one",
+    workload: "rmw_256",
+    by: { engine: "sqlite", workload: "rmw_1" },
+    least: 10,
+  },
+  {
+    name: "rmw_hot",
+    about: "transactions of 256 callers on one key",
+    workload: "rmw_hot",
+    least: 5000,
+  },
+  {
+    name: "rmw_even",
+    about: "their median latency ÷ the longest",
+    workload: `rmw_hot${EVENNESS}`,
+    least: 1 / 20,
+    unit: "×",
+  },
+  {
+    name: "rmw_1",
+    about: "transactions of one caller ÷ single puts",
+    workload: "rmw_1",
+    by: { engine: "manifold", workload: "single_put" },
+    least: 1 / 1.3,
+  },
+  {
     name: "recovery",
     about: "small entries replayed",
     workload: "recovery",
@@ -84,14 +129,14 @@ const rules: readonly Rule[] = [
 ];
 
 export function floorsOf(lookup: Lookup): Floor[] {
-  return rules.map(({ name, about, workload, by, least }) => {
+  return rules.map(({ name, about, workload, by, least, unit }) => {
     const own = lookup("manifold", workload);
     const other = by === undefined ? 1 : lookup(by.engine, by.workload);
     return {
       name,
       about,
       least,
-      unit: by === undefined ? "/s" : "×",
+      unit: unit ?? (by === undefined ? "/s" : "×"),
       value: own === undefined || other === undefined ? undefined : own / other,
     };
   });

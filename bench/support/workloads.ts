@@ -19,6 +19,10 @@ const RANGES = 50_000;
 const STRIDE = 7919;
 /** How long callers go on, ms. */
 const CALLERS_MS = 1500;
+/** Transactions go on before that for a part of this, which does not count: while their code is being compiled. */
+const WARMING = 3;
+/** Transactions choose among so many of the loaded keys. */
+const CHOICE = 100_000;
 
 /** What the workloads of one run share. */
 export class Context {
@@ -38,9 +42,21 @@ export class Context {
     return Math.max(1, Math.round(count * this.scale));
   }
 
+  /** How long callers go on, ms. */
+  get callersMs(): number {
+    return CALLERS_MS * Math.min(1, Math.max(0.1, this.scale));
+  }
+
   batch(count: number, value: Uint8Array): Entry[] {
     return Array.from({ length: count }, () => [this.keys.next(), value] as const);
   }
+}
+
+/** What a run has shown. */
+export interface Result {
+  readonly opsPerSecond: number;
+  /** The median latency ÷ the longest one: how evenly callers are served. */
+  readonly evenness?: number;
 }
 
 export interface Workload {
@@ -50,8 +66,8 @@ export interface Workload {
   readonly about: string;
   /** Whether the engine can do it. */
   supports?(engine: Engine): boolean;
-  /** Prepares, measures and checks; operations per second. */
-  run(context: Context): Promise<number>;
+  /** Prepares, measures and checks; operations per second, and perhaps more. */
+  run(context: Context): Promise<number | Result>;
 }
 
 function format(count: number): string {
@@ -120,7 +136,7 @@ function callers(count: number): Workload {
       const { engine, keys, small } = context;
       let done = 0;
       const start = performance.now();
-      const end = start + CALLERS_MS * Math.min(1, Math.max(0.1, context.scale));
+      const end = start + context.callersMs;
       await Promise.all(Array.from({ length: count }, async () => {
         while (performance.now() < end) {
           await engine.put(keys.next(), small);
@@ -132,6 +148,53 @@ function callers(count: number): Workload {
     },
   };
 }
+
+/** Has `count` callers go on for `ms`; how long it took, s. */
+async function callAll(
+  count: number,
+  ms: number,
+  call: (end: number) => Promise<void>,
+): Promise<number> {
+  const start = performance.now();
+  await Promise.all(Array.from({ length: count }, () => call(start + ms)));
+  return (performance.now() - start) / 1000;
+}
+
+/** Callers that each await one transaction after the other, on keys of which no two are in flight at once. */
+function transactions(name: string, count: number, about: string): Workload {
+  return {
+    name,
+    unit: "transactions",
+    about,
+    supports: (engine) => engine.addOne !== undefined,
+    async run({ engine, loaded, scale, callersMs }) {
+      const choice = loaded.slice(0, Math.max(2 * count, Math.round(CHOICE * Math.min(1, scale))));
+      const inFlight = new Uint8Array(choice.length);
+      const numbers = new Map<number, number>();
+      let done = 0;
+      let next = 0;
+      const call = async (end: number) => {
+        while (performance.now() < end) {
+          do next = (next + STRIDE) % choice.length; while (inFlight[next] === 1);
+          const own = next;
+          inFlight[own] = 1;
+          const number = await engine.addOne!(choice[own]);
+          inFlight[own] = 0;
+          const before = numbers.get(own);
+          if (before !== undefined && number !== before + 1) throw new Error(`${name}: lost one`);
+          numbers.set(own, number);
+          done++;
+        }
+      };
+      await callAll(count, callersMs / WARMING, call);
+      done = 0;
+      const seconds = await callAll(count, callersMs, call);
+      return done / seconds;
+    },
+  };
+}
+
+const HOT_CALLERS = 256;
 
 export const workloads: readonly Workload[] = [
   {
@@ -216,6 +279,44 @@ export const workloads: readonly Workload[] = [
   callers(16),
   callers(64),
   callers(256),
+  transactions(
+    "rmw_1",
+    1,
+    `one caller, one durable read-modify-write after the other, keys among ${format(CHOICE)}`,
+  ),
+  transactions(
+    "rmw_256",
+    256,
+    `256 callers in one thread, each awaiting one after the other, on different keys`,
+  ),
+  {
+    name: "rmw_hot",
+    unit: "transactions",
+    about: `${HOT_CALLERS} callers, each awaiting one after the other, all on one key`,
+    supports: (engine) => engine.addOne !== undefined,
+    async run({ engine, loaded, callersMs }) {
+      const latencies: number[] = [];
+      const numbers = new Set<number>();
+      const call = async (end: number) => {
+        for (let begun = performance.now(); begun < end;) {
+          numbers.add(await engine.addOne!(loaded[0]));
+          const now = performance.now();
+          latencies.push(now - begun);
+          begun = now;
+        }
+      };
+      await callAll(HOT_CALLERS, callersMs / WARMING, call);
+      numbers.clear();
+      latencies.length = 0;
+      const seconds = await callAll(HOT_CALLERS, callersMs, call);
+      if (numbers.size !== latencies.length) throw new Error("rmw_hot: lost some");
+      latencies.sort((a, b) => a - b);
+      return {
+        opsPerSecond: latencies.length / seconds,
+        evenness: latencies[latencies.length >> 1] / latencies.at(-1)!,
+      };
+    },
+  },
 ];
 
 /** The first of them, which is run in any case. */

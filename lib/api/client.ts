@@ -22,6 +22,7 @@ import {
   hasFailure,
   OPEN,
 } from "../memory/database_state.ts";
+import { Statistics } from "../memory/statistics.ts";
 import { wakeWorker, wantWorker } from "../memory/worker_table.ts";
 import type { EntryHeader } from "../memory/write_ring.ts";
 import { noteGarbage } from "../runtime/garbage.ts";
@@ -125,6 +126,8 @@ class Fifo<T> {
 
 /** Sends a thread's requests and receives their completions. */
 export class Client {
+  /** Where this thread counts. */
+  readonly statistics: Statistics;
   readonly #memory: ThreadMemory;
   readonly #path: string;
   readonly #tailIndex: number;
@@ -140,12 +143,15 @@ export class Client {
   #underWay = 0;
   /** Requests that were submitted and are not settled. */
   #unsettled = 0;
+  /** When the newest completions were received, ms. */
+  #receivedAt = 0;
   #cursor: number;
   #listening = false;
   #closed = false;
   #whenIdle: (() => void)[] = [];
 
   constructor(memory: ThreadMemory, path: string) {
+    this.statistics = new Statistics(memory.control, memory.thread);
     this.#memory = memory;
     this.#path = path;
     this.#tailIndex = memory.completions.tailIndex(memory.thread);
@@ -181,7 +187,7 @@ export class Client {
     return new Promise<number>((resolve, reject) => {
       this.#unsettled++;
       try {
-        this.#send(request, resolve, reject);
+        this.#send(request, this.#measured(request, resolve), reject);
       } catch (cause) {
         this.#unsettled--;
         reject(noMemory(cause, request));
@@ -189,6 +195,19 @@ export class Client {
       }
       if (!this.#listening) this.#listen();
     });
+  }
+
+  /** What settles a request, and counts it if it is a commit, from now on. */
+  #measured(
+    { kind }: ClientRequest,
+    resolve: (result: number) => void,
+  ): (result: number) => void {
+    if (kind !== REQUEST_TRANSACTION) return resolve;
+    const submittedAt = performance.now();
+    return (result) => {
+      this.statistics.commit(this.#receivedAt - submittedAt);
+      resolve(result);
+    };
   }
 
   /**
@@ -393,6 +412,7 @@ export class Client {
     const { completions } = this.#memory;
     const tail = Atomics.load(completions.words, this.#tailIndex);
     if (tail === this.#cursor) return;
+    this.#receivedAt = performance.now();
     const completion = this.#completion;
     while (this.#cursor !== tail) {
       completions.read(this.#memory.thread, this.#cursor, completion);

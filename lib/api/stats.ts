@@ -6,6 +6,7 @@
 
 import { newFamilyState } from "../memory/family_slots.ts";
 import { Pins } from "../memory/pins.ts";
+import { readStatistics } from "../memory/statistics.ts";
 import { countThreads } from "../memory/threads.ts";
 import type { FamilyAccess, OpenSession } from "./family_access.ts";
 
@@ -94,8 +95,58 @@ export interface HeldVersion {
 }
 
 /**
+ * How many groups were of one size. What waits for a column family is committed together, as one group: one record of
+ * the log and, unless all of it is `eventual`, one wait for a sync.
+ *
+ * @example
+ * ```ts
+ * import { type GroupSize, openInMemory, text, u32 } from "@manifold/db";
+ *
+ * await using db = await openInMemory();
+ * const stock = (await db.columnFamily("shop")).table("stock", { key: text, value: u32 });
+ * await Promise.all(["apples", "pears", "plums"].map((name) => stock.set(name, 1)));
+ * const sizes: readonly GroupSize[] = db.stats().groupSizes;
+ * for (const { upTo, groups } of sizes) console.log(`${groups} of up to ${upTo} transactions`);
+ * ```
+ */
+export interface GroupSize {
+  /** The most transactions that such a group has: a power of two. It has more than half of that. */
+  readonly upTo: number;
+  /** How many such groups there were. */
+  readonly groups: number;
+}
+
+/**
+ * How many durations were measured, and how they are spread. They are kept in buckets: a percentile is right within
+ * 3.2 % or 0.5 µs, whichever is more; `max` is exact. All are 0 when there are none.
+ *
+ * @example
+ * ```ts
+ * import { type Durations, openInMemory, text, u32 } from "@manifold/db";
+ *
+ * await using db = await openInMemory();
+ * const stock = (await db.columnFamily("shop")).table("stock", { key: text, value: u32 });
+ * await stock.set("apples", 3);
+ * const { count, p50, p99 }: Durations = db.stats().commitMs;
+ * console.log(`${count} commits, half of them within ${p50} ms, 99 % within ${p99} ms`);
+ * ```
+ */
+export interface Durations {
+  /** How many. */
+  readonly count: number;
+  /** Half of them took at most so long, ms. */
+  readonly p50: number;
+  /** 95 % of them took at most so long, ms. */
+  readonly p95: number;
+  /** 99 % of them took at most so long, ms. */
+  readonly p99: number;
+  /** The longest, ms; one above 2147 s counts as that in the percentiles. */
+  readonly max: number;
+}
+
+/**
  * Figures of a database, as `Database.stats` gives them. They are collected while others go on, and
- * need not fit together exactly.
+ * need not fit together exactly. What is counted is of all threads together, since the database was opened.
  *
  * @example
  * ```ts
@@ -123,6 +174,29 @@ export interface DatabaseStats {
   readonly oldestPin: HeldVersion | undefined;
   /** Checkpoints since the database was opened: how many succeeded, and how many did not. */
   readonly checkpoints: { readonly done: number; readonly failed: number };
+  /**
+   * Transactions, batches and single writes that were answered as committed. A transaction that has written nothing is not
+   * among them; a write that found nothing to change, such as the deletion of an absent key, is.
+   */
+  readonly commits: number;
+  /** Attempts of transactions that were refused, because what they had read has changed. */
+  readonly conflicts: number;
+  /** How often the function of a transaction was run once more. */
+  readonly retries: number;
+  /** Transactions that ended without a commit because their function threw or called `abort()`. */
+  readonly aborts: number;
+  /**
+   * How many transactions were committed together, the sizes in ascending order up to the largest. The more callers
+   * write at once, the larger the groups, and the fewer syncs a commit costs.
+   */
+  readonly groupSizes: readonly GroupSize[];
+  /** How long the syncs of the log took, by which commits become durable; none in memory. */
+  readonly syncMs: Durations;
+  /**
+   * How long commits took, from their submission to their answer in the thread that asked. That includes the wait for
+   * those before them, for room and for the sync, and not the run of a transaction's function.
+   */
+  readonly commitMs: Durations;
 }
 
 /** @throws {ManifoldError} as {@linkcode StateSource.read}. */
@@ -149,6 +223,7 @@ export function databaseStats(open: OpenSession, families: FamilyStats[]): Datab
   const { session } = open;
   const { control, frames, shared } = session.memory;
   const { logBytes, logBytesUsed, checkpointsDone, checkpointsFailed } = session.stats();
+  const { commits, conflicts, retries, aborts, groups, syncs, latencies } = readStatistics(control);
   return {
     families,
     cache: {
@@ -163,6 +238,13 @@ export function databaseStats(open: OpenSession, families: FamilyStats[]): Datab
     pins: Pins.count(control),
     oldestPin: oldestPin(open),
     checkpoints: { done: checkpointsDone, failed: checkpointsFailed },
+    commits,
+    conflicts,
+    retries,
+    aborts,
+    groupSizes: groups.map((count, i) => ({ upTo: 2 ** i, groups: count })),
+    syncMs: syncs,
+    commitMs: latencies,
   };
 }
 

@@ -285,6 +285,9 @@ export async function runTransaction<T>(
     result = await runningTransaction.run(running, () => fn(tx));
     if (inside.aborted !== undefined) throw inside.aborted;
     commit = operationsOf(access, inside);
+  } catch (error) {
+    client.statistics.abort();
+    throw error;
   } finally {
     inside.ended ??= endedError(access);
     access.open.running.delete(running);

@@ -26,6 +26,7 @@ import {
 } from "../memory/family_slots.ts";
 import { checkpointBegun } from "../memory/keeper_state.ts";
 import { SpinLock } from "../memory/spin_lock.ts";
+import { Statistics } from "../memory/statistics.ts";
 import { isAlive } from "../memory/threads.ts";
 import { PageError } from "../storage/page_error.ts";
 import { FamilyEngine, type FamilyParts, Refusal } from "./family.ts";
@@ -75,6 +76,8 @@ interface Group {
   readonly family: Family;
   readonly requests: Request[];
   readonly answers: Answer[];
+  /** Transactions that were accepted. */
+  accepted: number;
   /** The slot's state once the group is published, and if it is discarded. */
   becomes: number;
   staysAs: number;
@@ -88,6 +91,7 @@ export class Writer {
   readonly #parts: WriterParts;
   readonly #families = new Map<number, Family>();
   readonly #publishLock: SpinLock;
+  readonly #statistics: Statistics;
   /** Requests that wait for a later round whatever turns there are, copied out of the ring. */
   #pending: Request[] = [];
   #answers: Answer[] = [];
@@ -104,6 +108,7 @@ export class Writer {
   constructor(parts: WriterParts) {
     this.#parts = parts;
     this.#publishLock = new SpinLock(parts.control.words, PUBLISH_LOCK);
+    this.#statistics = new Statistics(parts.control, parts.thread);
   }
 
   /** The engine of a family; made when the worker meets it first. */
@@ -314,6 +319,7 @@ export class Writer {
     try {
       const result = family.engine.apply(memory, from, to, this.bypass ? null : this.record);
       group.answers.push({ request, status: 0, detail: 0, result });
+      group.accepted++;
       if (!(flags & FLAG_EVENTUAL)) this.needsSync = true;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
@@ -353,6 +359,7 @@ export class Writer {
         family,
         requests: [],
         answers: [],
+        accepted: 0,
         becomes: state,
         staysAs: state,
         endsTurn: false,
@@ -433,6 +440,7 @@ export class Writer {
       for (const group of this.#sealed) {
         const { engine, turns } = group.family;
         engine.afterPublish();
+        if (group.accepted > 0) this.#statistics.group(group.accepted);
         if (group.endsTurn) turns.end();
         if (group.becomes === FAMILY_GHOST) this.#forget(group.family);
         this.#answers.push(...group.answers);

@@ -27,6 +27,7 @@ import {
   WORKERS_MAX,
 } from "../memory/control.ts";
 import { SpinLock } from "../memory/spin_lock.ts";
+import { Statistics } from "../memory/statistics.ts";
 import { bumpAndWake } from "../memory/waiting.ts";
 import { unpublishedIndex, writingIndex } from "../memory/worker_table.ts";
 import type { File } from "../storage/file.ts";
@@ -63,12 +64,14 @@ export class GroupCommit {
   readonly #f64: Float64Array;
   readonly #lock: SpinLock;
   readonly #thread: number;
+  readonly #statistics: Statistics;
 
   constructor(control: Control, thread: number) {
     this.#control = control;
     this.#f64 = control.f64;
     this.#lock = new SpinLock(control.words, LOG_LOCK);
     this.#thread = thread;
+    this.#statistics = new Statistics(control, thread);
   }
 
   /** Begins a life of the log: empty, `allocated` bytes of the ring are in the file already. */
@@ -289,6 +292,7 @@ export class GroupCommit {
    */
   lead(file: File): void {
     const upTo = this.#locked(() => this.#writtenUpTo());
+    const begun = performance.now();
     try {
       file.sync();
     } catch (cause) {
@@ -299,6 +303,7 @@ export class GroupCommit {
         { cause },
       );
     }
+    this.#statistics.sync(performance.now() - begun);
     this.#locked(() => {
       this.#f64[DURABLE] = upTo;
     });

@@ -53,7 +53,7 @@ export const RECOVERIES_DONE = 15 * LINE + 9;
 /** Keeper requests and answers (keeper_state.ts): eight words from here. */
 export const KEEPER = 16 * LINE;
 
-/** Statistics counters (64-bit, indices into the i64 view): see stats.ts. */
+/** Counters of all threads (64-bit, indices into the i64 view): see frames.ts. */
 export const COUNTERS = 18 * LINE;
 const COUNTER_WORDS = 4 * LINE;
 /** Frames that were evicted since the database was opened, by all threads. */
@@ -79,7 +79,11 @@ export const PIN_WORDS = 6;
 export const FAILURE_TEXT = PINS + PINS_MAX * PIN_WORDS;
 export const FAILURE_TEXT_WORDS = 256;
 
-const CONTROL_WORDS = FAILURE_TEXT + FAILURE_TEXT_WORDS;
+/** What every thread counts (statistics.ts). */
+export const STATISTICS = FAILURE_TEXT + FAILURE_TEXT_WORDS;
+export const STATISTICS_WORDS = 116 * LINE;
+
+const CONTROL_WORDS = STATISTICS + THREADS_MAX * STATISTICS_WORDS;
 
 /** The control block's memory. */
 export function allocateControl(): SharedArrayBuffer {
