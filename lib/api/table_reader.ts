@@ -16,7 +16,7 @@ import { checkCallback, checkIterable, isObject, notATable } from "./arguments.t
 import { bytes } from "./codecs/bytes.ts";
 import { describe } from "./codecs/describe.ts";
 import { encodeWith } from "./encode.ts";
-import { EntryIterator, type Give } from "./entry_iterator.ts";
+import { EntryIterator } from "./entry_iterator.ts";
 import { walkTable } from "./long_walk.ts";
 import { encodeRange, type Range } from "./range.ts";
 import { RawEntries } from "./raw_entries.ts";
@@ -279,11 +279,10 @@ export class TableReader<K, V> {
   #iterate<T>(
     range: Range<K> | undefined,
     values: boolean,
-    give: Give<T>,
+    give: (entries: RawEntries) => T,
   ): EntryIterator<K, T> {
-    const raw = this.#raw;
-    const encoded = encodeRange(this.#key, range);
-    return new EntryIterator(new RawEntries(raw, encoded, values), this.#key, give);
+    const entries = new RawEntries(this.#raw, encodeRange(this.#key, range), values);
+    return new EntryIterator(entries, this.#key, () => give(entries));
   }
 
   /** Goes over all entries: the same as `entries()`. */
