@@ -67,13 +67,15 @@ export function runFunction<T>(
     parent: job.parent,
     ended: false,
     cancel() {
-      inside.ended = inside.aborted = closedError(open.session.path);
+      const error = inside.aborted = closedError(open.session.path);
+      inside.ended = () => error;
       running.ended = true;
       onClose?.();
     },
   };
   const finish = (): void => {
-    inside.ended ??= limits?.error ?? endedError(parts);
+    const stopped = limits?.error;
+    inside.ended ??= () => stopped ?? endedError(parts);
     open.running.delete(running);
     running.ended = true;
     if (inside.aborted !== undefined) throw inside.aborted;
