@@ -142,6 +142,7 @@ export class TransactionTable<K, V> {
       encodeRange(keyCodec, range),
       values,
       this.#check,
+      this.#overlay.reads,
     );
     return new EntryIterator(entries, keyCodec, give);
   }
