@@ -257,7 +257,7 @@ export class ColumnFamily {
    * ```
    */
   batch(): Batch {
-    return new Batch(this.#access);
+    return new Batch(this.#access.open, this.#access);
   }
 
   /**

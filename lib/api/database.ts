@@ -9,13 +9,13 @@ import { FAMILY_LIVE } from "../memory/family_slots.ts";
 import { Pins } from "../memory/pins.ts";
 import { compareBytes } from "./bytes_order.ts";
 import { describe } from "./codecs/describe.ts";
-import type { Batch } from "./batch.ts";
+import { Batch } from "./batch.ts";
 import { ColumnFamily } from "./column_family.ts";
 import { FamilyAccess, isEventual, OpenSession } from "./family_access.ts";
 import { createFamily, dropFamily, settledFamily } from "./family_lifecycle.ts";
 import { checkName } from "./names.ts";
 import type { CheckpointSettings, DatabaseHandle, Durability, Session } from "./session.ts";
-import type { Snapshot } from "./snapshot.ts";
+import { pinDatabase, Snapshot } from "./snapshot.ts";
 import { checkCacheBytes } from "./open_options.ts";
 import { type DatabaseStats, databaseStats, type FamilyStats, familyStats } from "./stats.ts";
 import type { Transaction, TransactionOptions } from "./transaction.ts";
@@ -276,16 +276,46 @@ export class Database implements AsyncDisposable {
     return this.#notSupported("transaction() over several column families", "use one family");
   }
 
-  /** Not supported yet: a snapshot over all column families. Throws `not-supported`. */
+  /**
+   * Freezes all column families as they are at one moment: of every transaction and batch it has all or
+   * nothing, whatever column families they change, and everything that was acknowledged before. A column family
+   * that is deleted later stays in it; one that is made later is not. Dispose of it.
+   *
+   * Throws `too-large` when too many versions are held already (8192, one for each column family).
+   *
+   * @example
+   * ```ts
+   * import { openInMemory, text, u32 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const stock = (await db.columnFamily("shop")).table("stock", { key: text, value: u32 });
+   * const orders = (await db.columnFamily("orders")).table("orders", { key: u32, value: text });
+   * using snapshot = db.snapshot();
+   * await db.batch().set(stock, "apples", 2).set(orders, 1, "an apple").commit();
+   * console.log(snapshot.table(stock).count(), snapshot.table(orders).count()); // 0 0
+   * ```
+   */
   snapshot(): Snapshot {
-    this.#open.check();
-    throw notSupported("snapshot() of all column families", "take one of a family");
+    return new Snapshot(pinDatabase(this.#open));
   }
 
-  /** Not supported yet: a batch over several column families. Throws `not-supported`. */
+  /**
+   * An empty batch of writes to tables of any column families: all or nothing, in every crash and for every
+   * `snapshot()` of the database. One that has to do with one column family only costs no more than a batch of
+   * that family.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory, text, u32 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const stock = (await db.columnFamily("shop")).table("stock", { key: text, value: u32 });
+   * const orders = (await db.columnFamily("orders")).table("orders", { key: u32, value: text });
+   * await db.batch().set(stock, "apples", 2).set(orders, 1, "an apple").commit();
+   * ```
+   */
   batch(): Batch {
-    this.#open.check();
-    throw notSupported("batch() over several column families", "use one of a family");
+    return new Batch(this.#open);
   }
 
   /**
@@ -472,6 +502,7 @@ export class Database implements AsyncDisposable {
     const { session } = open;
     open.closed = true;
     for (const running of [...open.running]) running.cancel();
+    await open.lines.idle(); // what was asked for is sent
     await session.client?.close();
     // From here on nobody gives a pin of this thread back himself.
     Pins.releaseOf(session.memory.control, session.memory.thread);
