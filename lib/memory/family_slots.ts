@@ -271,8 +271,9 @@ export class FamilySlots {
 
   /** Writes the block that the family's next publication will name; returns that publication's number. */
   #writeNext(slot: number, state: FamilyState): number {
+    const words = this.#words;
     const at = slot * SLOT_WORDS;
-    const next = (Atomics.load(this.#words, at + PUBLICATIONS) + 1) | 0;
+    const next = (Atomics.load(words, at + PUBLICATIONS) + 1) | 0;
     this.#writeBlock(at + BLOCKS + (next & BLOCK_MASK) * BLOCK_WORDS, state);
     return next;
   }
