@@ -164,7 +164,7 @@ test("joint: a batch waits for turns that others have, and holds nobody up meanw
       began();
       await held;
       tx.table(tables[1]).set("k", "transaction");
-    });
+    }, { maxAttempts: 1 }); // the last one has the family's turn
     await running;
     const batches = [[0, 1], [1, 2], [2, 0, 1]].map((chosen, i) => {
       const batch = db.batch();
@@ -299,3 +299,62 @@ test("joint: in threads, many at once, and readers that see all of each or nothi
     assertGreater(looks, 5);
   });
 });
+
+test("joint: transactions over families that others change too lose nothing, in any order of families", () =>
+  locally(3, async (db) => {
+    const random = Random.fromEnvironment("joint transactions");
+    const families = await familiesOf(db);
+    const counters = families.map((family) => family.table("counters", codecs));
+    const expected = NAMES.map(() => 0);
+    const add = async (chosen: readonly number[], maxAttempts: number): Promise<void> => {
+      await db.transaction(chosen.map((at) => families[at]), async (tx) => {
+        for (const at of chosen) {
+          const counter = tx.table(counters[at]);
+          const seen = Number(counter.get("n") ?? "0");
+          if (at % 2 === 0) await null;
+          counter.set("n", String(seen + 1));
+        }
+      }, { maxAttempts });
+      for (const at of chosen) expected[at]++;
+    };
+    const callers = Array.from({ length: 6 }, async () => {
+      for (let i = 0; i < 12; i++) {
+        const chosen = shuffled(random, [...NAMES.keys()]).slice(0, 2 + random.int(2));
+        await add(chosen, random.next() < 0.3 ? 1 : 3);
+        if (random.next() < 0.3) {
+          await db.batch().set(counters[0], "x", "").set(counters[1], "x", "").commit();
+        }
+      }
+    });
+    await Promise.all(callers);
+    assertEquals(counters.map((counter) => Number(counter.get("n"))), expected);
+  }));
+
+test("joint: a transaction is run again when what it has only read in another family has changed", () =>
+  locally(2, async (db) => {
+    const [a, b, c] = await familiesOf(db);
+    const [left, right] = [a.table("rows", codecs), b.table("rows", codecs)];
+    await db.batch().set(left, "k", "1").set(right, "k", "1").commit();
+    const seen: string[] = [];
+    let change = (): void => {};
+    const asked = new Promise<void>((resolve) => change = resolve);
+    let changed = (): void => {};
+    const done = new Promise<void>((resolve) => changed = resolve);
+    const other = (async () => {
+      await asked;
+      await left.set("k", "2");
+      changed();
+    })();
+    await db.transaction([b, a, c], async (tx) => {
+      const read = tx.table(left).get("k")!;
+      seen.push(read);
+      change();
+      await done;
+      tx.table(right).set("k", `after ${read}`);
+    });
+    await other;
+    assertEquals(seen, ["1", "2"]);
+    assertEquals(right.get("k"), "after 2");
+    assertEquals(await refusal(db.transaction([], () => {})), "invalid-argument");
+    assertEquals(await refusal(db.transaction([a, b], (tx) => tx.abort())), "aborted");
+  }));

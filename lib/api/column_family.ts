@@ -7,8 +7,10 @@
 import { findTable, listTables } from "../engine/catalog.ts";
 import { ManifoldError } from "../errors.ts";
 import { newFamilyState } from "../memory/family_slots.ts";
+import { isObject } from "./arguments.ts";
 import { Batch } from "./batch.ts";
 import { checkCodec, type Codec } from "./codec.ts";
+import { describe } from "./codecs/describe.ts";
 import { bytes } from "./codecs/mod.ts";
 import { type FamilyAccess, isTableGone } from "./family_access.ts";
 import { checkName } from "./names.ts";
@@ -16,7 +18,8 @@ import { Snapshot } from "./snapshot.ts";
 import { type FamilyStats, familyStats } from "./stats.ts";
 import { Table } from "./table.ts";
 import { rawTableOf, type TableReader } from "./table_reader.ts";
-import { runTransaction, type Transaction, type TransactionOptions } from "./transaction.ts";
+import type { Transaction, TransactionOptions } from "./transaction.ts";
+import { runTransaction } from "./transaction_run.ts";
 
 /**
  * How a table's keys and values are encoded.
@@ -41,9 +44,12 @@ export interface TableOptions<K, V> {
   readonly value?: Codec<V>;
 }
 
+/** The writing side of a column family: for the rest of the package. */
+export let accessOf: (family: ColumnFamily) => FamilyAccess;
+
 /**
  * A column family of a database: its own tables, its own worker that writes them, its own versions.
- * Families are written in parallel; what has to change together belongs into one. Made by
+ * Families are written in parallel; what always changes together is best in one. Made by
  * `Database.columnFamily`.
  *
  * Everything throws or rejects with `closed` when the database is closed, and with `not-found` when the column
@@ -61,6 +67,16 @@ export interface TableOptions<K, V> {
  */
 export class ColumnFamily {
   readonly #access: FamilyAccess;
+
+  static {
+    accessOf = (family) => {
+      if (isObject(family) && #access in family) return family.#access;
+      throw new ManifoldError(
+        "invalid-argument",
+        `${describe(family)} is no column family; give what db.columnFamily() gives`,
+      );
+    };
+  }
 
   /** Databases make it. */
   constructor(access: FamilyAccess) {
@@ -208,16 +224,20 @@ export class ColumnFamily {
    * Runs a function that reads and writes the column family's tables as if nothing else did
    * (serializable); what it wrote is applied at once when it has ended, or not at all.
    *
-   * Transactions of one column family run one after the other. While one runs, writes by others to the family
-   * wait: keep it short. It may take a minute; later its commit is refused with `timeout`.
+   * Transactions run side by side, and nobody waits for them. If others have changed what `fn` had read (keys,
+   * ranges as far as it went through them, counts) before it is committed, it is run again on what is there
+   * then; the last of `maxAttempts` times the others wait, for a minute at the most. One that only reads, or
+   * only writes, is run once.
    *
-   * Rejects with what `fn` throws, and nothing is applied then; with `aborted` after `tx.abort()`;
-   * with `timeout`; with `invalid-argument` inside another transaction of the same family; with
-   * `not-supported` for `timeoutMs` and `signal`; and as the writes of a {@linkcode Table} do.
+   * Rejects with what `fn` throws, and nothing is applied then; with `aborted` after `tx.abort()` or by the `signal`;
+   * with `timeout` after `timeoutMs`, or a minute in the last attempt; with `conflict` if not even the last
+   * attempt could be exclusive; with `invalid-argument` inside another transaction of the same family; and as the
+   * writes of a {@linkcode Table} do.
    *
    * @typeParam T What the function returns.
-   * @param fn Is given the transaction. It may be async, and may be run more than once.
-   * @param options `durability`: when it resolves.
+   * @param fn Is given the transaction. It may be async, and may be run more than once: it should
+   * have no other effect, and must not use what it was given in an earlier run.
+   * @param options `durability`: when it resolves; `maxAttempts`, `timeoutMs`, `signal`.
    * @returns What `fn` returns, when the writes are durable.
    *
    * @example
@@ -240,7 +260,7 @@ export class ColumnFamily {
     fn: (tx: Transaction) => T | Promise<T>,
     options?: TransactionOptions,
   ): Promise<T> {
-    return runTransaction(this.#access, fn, options);
+    return runTransaction([this.#access], fn, options);
   }
 
   /**

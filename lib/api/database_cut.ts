@@ -11,7 +11,7 @@
  */
 
 import type { ThreadMemory } from "../engine/thread_memory.ts";
-import { PUBLISH_LOCK } from "../memory/control.ts";
+import { type Control, PUBLISH_LOCK } from "../memory/control.ts";
 import { databaseState, FAILED, failure } from "../memory/database_state.ts";
 import { FAMILY_LIVE, type FamilyState, newFamilyState } from "../memory/family_slots.ts";
 import { pauseBriefly } from "../memory/waiting.ts";
@@ -37,23 +37,34 @@ export function readCut(memory: ThreadMemory, path: string): FamilyAtCut[] {
     const { changes } = slots;
     const live = slots.used().filter((slot) => slots.state(slot) === FAMILY_LIVE);
     const numbers = live.map((slot) => slots.publications(slot));
-    const isFree = Atomics.load(control.words, PUBLISH_LOCK) === 0;
-    const cut = isFree ? readStates(memory, live, numbers) : undefined;
+    const cut = isOneMoment(memory, live, numbers) ? readStates(memory, live, numbers) : undefined;
     if (cut !== undefined && slots.changes === changes) return cut;
-    if (attempt > ATTEMPTS_MAX && databaseState(control) === FAILED) throw failure(control, path);
-    pauseBriefly();
+    beforeNext(attempt, control, path);
   }
 }
 
-/** The states of those numbers; undefined if some family has another by now. */
+/** Whether publications that were noted before are those of one moment. */
+export function isOneMoment(
+  { control, slots }: ThreadMemory,
+  families: readonly number[],
+  numbers: readonly number[],
+): boolean {
+  if (Atomics.load(control.words, PUBLISH_LOCK) !== 0) return false;
+  return families.every((slot, i) => slots.publications(slot) === numbers[i]);
+}
+
+/** Before another attempt at one moment. @throws {ManifoldError} `failed`, see {@linkcode readCut}. */
+export function beforeNext(attempt: number, control: Control, path: string): void {
+  if (attempt > ATTEMPTS_MAX && databaseState(control) === FAILED) throw failure(control, path);
+  pauseBriefly();
+}
+
+/** The states of those numbers; undefined if one is too long ago. */
 function readStates(
   { slots }: ThreadMemory,
   live: readonly number[],
   numbers: readonly number[],
 ): FamilyAtCut[] | undefined {
-  for (let i = 0; i < live.length; i++) {
-    if (slots.publications(live[i]) !== numbers[i]) return undefined;
-  }
   const cut: FamilyAtCut[] = [];
   for (let i = 0; i < live.length; i++) {
     const slot = live[i];

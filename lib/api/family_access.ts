@@ -10,12 +10,14 @@ import {
   DETAIL_TABLE_GONE,
   FLAG_EVENTUAL,
   REQUEST_TRANSACTION,
+  REQUEST_TURN,
 } from "../engine/requests.ts";
 import { ManifoldError } from "../errors.ts";
 import { asyncContext } from "../runtime/async_context.ts";
 import type { Client } from "./client.ts";
 import { describe } from "./codecs/describe.ts";
 import { FamilyLines } from "./family_lines.ts";
+import { Views } from "./family_view.ts";
 import { type NamedTable, OperationsWriter } from "./operations_writer.ts";
 import { closedError, RequestError } from "./request_error.ts";
 import type { Session, WriteOptions } from "./session.ts";
@@ -23,7 +25,7 @@ import { LiveSource } from "./state_source.ts";
 
 /** A transaction that is running: what {@linkcode OpenSession.close} has to end. */
 export interface Running {
-  readonly access: FamilyAccess;
+  readonly accesses: readonly FamilyAccess[];
   readonly parent: Running | undefined;
   ended: boolean;
   /** Ends it as the database closes. */
@@ -123,6 +125,7 @@ export class FamilyAccess {
   readonly id: number;
   readonly name: string;
   readonly source: LiveSource;
+  readonly views: Views;
 
   constructor(open: OpenSession, slot: number, id: number, name: string) {
     this.open = open;
@@ -137,6 +140,7 @@ export class FamilyAccess {
       path: open.session.path,
       isClosed: () => open.closed,
     });
+    this.views = new Views(this.source);
   }
 
   isSame(other: FamilyAccess): boolean {
@@ -153,7 +157,7 @@ export class FamilyAccess {
   writingClient(what: () => string): Client {
     if (this.open.running.size > 0) {
       for (let at = runningTransaction.get(); at !== undefined; at = at.parent) {
-        if (at.ended || !at.access.isSame(this)) continue;
+        if (at.ended || !at.accesses.some((access) => access.isSame(this))) continue;
         throw new ManifoldError(
           "invalid-argument",
           `${what()}: inside a transaction of the same column family it would wait for that ` +
@@ -166,7 +170,8 @@ export class FamilyAccess {
 
   /**
    * Sends a request to the family's worker, behind this thread's joint transactions over the family. An urgent
-   * one overtakes them: the end of a turn can be what they wait for.
+   * one overtakes them: the end of a turn can be what they wait for. So does one for a turn, whose holder may
+   * have another already: who wants turns waits for them before the first (`lines.passed`).
    */
   submit(
     client: Client,
@@ -178,7 +183,7 @@ export class FamilyAccess {
     urgent: boolean = false,
   ): Promise<number> {
     const { lines, session } = this.open;
-    const waits = !urgent && lines.waits(this.id);
+    const waits = !urgent && kind !== REQUEST_TURN && lines.waits(this.id);
     const { payload } = operations;
     const isLent = waits && !operations.kept && payload instanceof Uint8Array;
     const request = {

@@ -37,6 +37,11 @@ export class FamilyLines {
     return decided;
   }
 
+  /** Settled when nothing that was asked for so far waits at these families. */
+  async passed(families: readonly number[]): Promise<void> {
+    await Promise.all(families.map((family) => this.#ends.get(family)));
+  }
+
   /** Settled when nothing waits. */
   async idle(): Promise<void> {
     while (this.#ends.size > 0) await Promise.all([...this.#ends.values()]);

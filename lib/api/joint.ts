@@ -25,8 +25,15 @@ export interface FamilyWrites {
   readonly access: FamilyAccess;
   /** Its operations; not to be changed before the end. */
   readonly writer: OperationsWriter;
-  /** The tables that the operations call by their ids. */
+  /** The tables that the operations call by their ids, to be opened by name if one of them is gone. */
   readonly named: readonly NamedTable[];
+  /** Flags of its part. */
+  readonly flags?: number;
+}
+
+/** Whether a joint transaction was refused because of somebody's turn. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof RequestError && error.detail === DETAIL_BUSY;
 }
 
 /** Writes to several families, all or nothing. */
@@ -36,18 +43,23 @@ export class JointCommit {
   readonly #flags: number;
   readonly #writes: readonly FamilyWrites[];
   readonly #describe: () => string;
+  /** Whether it takes turns that others have, rather than being refused. */
+  readonly #takesTurns: boolean;
   /** Tokens of the turns that it holds, by family. */
-  #tokens = new Map<number, number>();
+  readonly #tokens: Map<number, number>;
   #reopened = false;
 
-  /** `writes`: one for each family. */
+  /** `writes`: one for each family. `tokens`: of turns that it has; then, or if there are none, it takes none itself. */
   constructor(
     open: OpenSession,
     client: Client,
     flags: number,
     writes: readonly FamilyWrites[],
     what: () => string,
+    tokens?: ReadonlyMap<number, number>,
   ) {
+    this.#takesTurns = tokens === undefined;
+    this.#tokens = new Map(tokens);
     this.#open = open;
     this.#client = client;
     this.#flags = flags;
@@ -58,6 +70,8 @@ export class JointCommit {
 
   /** Resolves when all is applied, and as durable as was asked for. */
   run(): Promise<void> {
+    // What is asked for later waits for its turns anyway; and what was asked for before may wait for them.
+    if (this.#tokens.size > 0) return this.#run();
     return this.#open.lines.decide(this.#writes.map(({ access }) => access.id), () => this.#run());
   }
 
@@ -68,7 +82,7 @@ export class JointCommit {
         return;
       } catch (error) {
         this.#releaseTurns();
-        if (error instanceof RequestError && error.detail === DETAIL_BUSY) await this.#takeTurns();
+        if (this.#takesTurns && isBusy(error)) await this.#takeTurns();
         else if (!isTableGone(error) || !this.#reopen()) throw error;
       }
     }
@@ -76,7 +90,7 @@ export class JointCommit {
 
   /** Names all tables by their names: one was deleted, and perhaps made anew. False if that was done before. */
   #reopen(): boolean {
-    if (this.#reopened) return false;
+    if (this.#reopened || this.#writes.every(({ named }) => named.length === 0)) return false;
     this.#reopened = true;
     for (const { writer, named } of this.#writes) writer.reopen(named);
     return true;
@@ -132,7 +146,8 @@ export class JointCommit {
       const list = byWorker.get(worker);
       if (list === undefined) byWorker.set(worker, [write]);
       else list.push(write);
-      bytes += jointPartBytes(write.writer.byteLength);
+      const { byteLength, readBytes } = write.writer;
+      bytes += jointPartBytes(byteLength - readBytes);
     }
     const [coordinator, ...others] = [...byWorker.keys()].sort((a, b) => a - b);
     const mine = byWorker.get(coordinator)!;
@@ -155,9 +170,10 @@ export class JointCommit {
 
   #partsOf(writes: readonly FamilyWrites[]): Uint8Array[] {
     const pieces: Uint8Array[] = [];
-    for (const { access, writer } of writes) {
+    for (const { access, writer, flags } of writes) {
       const { slot, id } = access;
-      const part = { slot, family: id, token: this.#tokens.get(id) ?? 0, flags: 0 };
+      const token = this.#tokens.get(id) ?? 0;
+      const part = { slot, family: id, token, flags: flags ?? 0 };
       const { payload } = writer.take(true);
       pieces.push(encodeJointPart(part, writer.byteLength));
       if (payload instanceof Uint8Array) pieces.push(payload);

@@ -12,7 +12,7 @@
  * | 1 | its id |
  * | 2 | token of the family's turn, or 0 |
  * | 3 | flags, as those of a transaction |
- * | 4 | bytes of the operations, a multiple of 4 |
+ * | 4 | bytes of what follows, a multiple of 4: with the flag *reads* what was read (reads.ts), then operations |
  *
  * @module
  */
@@ -20,6 +20,7 @@
 import type { OperationMemory } from "../log/operations.ts";
 import { PART_HEADER_BYTES } from "../log/record.ts";
 import type { Request } from "./inbox.ts";
+import { FLAG_READS } from "./requests.ts";
 
 const HEAD_WORDS = 4;
 const PART_WORDS = 5;
@@ -30,6 +31,8 @@ export interface JointPart {
   readonly family: number;
   readonly token: number;
   readonly flags: number;
+  /** Its operations: bytes `from` to `to`; in front of them, so many bytes of what it has read. */
+  readonly reads: number;
   readonly from: number;
   readonly to: number;
 }
@@ -62,7 +65,7 @@ export function encodeJointHead(
 
 /** The header of a part, before its operations. */
 export function encodeJointPart(
-  part: Omit<JointPart, "from" | "to">,
+  part: Omit<JointPart, "reads" | "from" | "to">,
   bytes: number,
 ): Uint8Array {
   const { slot, family, token, flags } = part;
@@ -81,12 +84,15 @@ export function readJoint(request: Request): JointTransaction {
     const word = at >> 2;
     const begin = at + PART_WORDS * 4;
     const end = begin + u32[word + 4];
+    const flags = u32[word + 3];
+    const reads = flags & FLAG_READS ? u32[begin >> 2] : 0;
     parts.push({
       slot: u32[word],
       family: u32[word + 1],
       token: u32[word + 2],
-      flags: u32[word + 3],
-      from: begin,
+      flags,
+      reads,
+      from: begin + reads,
       to: end,
     });
     at = end;

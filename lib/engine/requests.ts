@@ -3,7 +3,7 @@
  *
  * | kind | argument | payload | completed with |
  * |---|---|---|---|
- * | 1 transaction | token of the turn, or 0 | operations | entries removed |
+ * | 1 transaction | token of the turn, or 0 | with the flag *reads*: what was read (reads.ts); operations | entries removed |
  * | 2 turn | lease in ms | | token of the turn |
  * | 3 release | token | | |
  * | 4 create family | | name | |
@@ -32,6 +32,8 @@ export const FLAG_EVENTUAL = 1;
 /** The first and the last part of a request; both are set on one that is whole. */
 export const FLAG_FIRST = 2;
 export const FLAG_LAST = 4;
+/** The payload begins with what the transaction has read (reads.ts). */
+export const FLAG_READS = 8;
 
 // Details of a completion that failed.
 /** The family was deleted. */
@@ -54,3 +56,5 @@ export const DETAIL_MEMORY = 8;
 export const DETAIL_PAGE = 9;
 /** A family is somebody's exclusive turn: take the turns of all, and ask again. */
 export const DETAIL_BUSY = 10;
+/** Something that the transaction has read is not the same any more. */
+export const DETAIL_CONFLICT = 11;

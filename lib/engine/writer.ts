@@ -42,6 +42,7 @@ import {
 } from "../log/operations.ts";
 import {
   DETAIL_BUSY,
+  DETAIL_CONFLICT,
   DETAIL_FAMILY_GONE,
   DETAIL_MEMORY,
   DETAIL_PAGE,
@@ -330,8 +331,9 @@ export class Writer {
     const group = this.#joinGroup(family, request);
     if (request.argument !== 0) group.endsTurn = true;
     this.bypass = this.#bypasses(request);
-    const { memory, from, to, flags } = request;
+    const { memory, reads, from, to, flags } = request;
     try {
+      if (reads > 0) this.#checkReads(family.engine, request, memory, from - reads, from);
       const result = family.engine.apply(memory, from, to, this.bypass ? null : this.record);
       group.answers.push({ request, status: 0, detail: 0, result });
       if (!(flags & FLAG_EVENTUAL)) this.needsSync = true;
@@ -341,6 +343,23 @@ export class Writer {
       const status = ERROR_CODES.indexOf(error.code) + 1;
       group.answers.push({ request, status, detail: error.detail, result: 0 });
     }
+  }
+
+  /** @throws {Refusal} unless what the transaction has read is the same now. Inside a group. */
+  #checkReads(
+    engine: FamilyEngine,
+    request: Request,
+    memory: OperationMemory,
+    from: number,
+    to: number,
+  ): void {
+    // The thread lives, so its pin has kept the pages until now; and no page is given back inside a group.
+    if (!this.#lives(request)) throw new Refusal("conflict", DETAIL_CONFLICT);
+    engine.checkReads(memory, from, to);
+  }
+
+  #lives({ thread, session }: Request): boolean {
+    return isAlive(this.#parts.control, thread, session);
   }
 
   /** The second request to make a family, which the host sends when the first may have died, does nothing. */
@@ -464,7 +483,7 @@ export class Writer {
     this.bypass = bytes > this.#parts.recordBytesMax;
     this.needsSync = !(request.flags & FLAG_EVENTUAL);
     let why = this.refusal === undefined ? undefined : refusalOf(this.refusal, 0);
-    for (const part of parts) why ??= this.#applyPart(memory, part);
+    for (const part of parts) why ??= this.#applyPart(request, memory, part);
     if (why !== undefined) {
       this.#discardRound();
       return why;
@@ -473,9 +492,13 @@ export class Writer {
     return undefined;
   }
 
-  #applyPart(memory: OperationMemory, part: JointPart): JointRefusal | undefined {
+  #applyPart(
+    request: Request,
+    memory: OperationMemory,
+    part: JointPart,
+  ): JointRefusal | undefined {
     const { slots } = this.#parts;
-    const { slot, token, from, to } = part;
+    const { slot, token, reads, from, to } = part;
     if (slots.state(slot) !== FAMILY_LIVE || slots.id(slot) !== part.family) {
       return refusalOf("not-found", DETAIL_FAMILY_GONE);
     }
@@ -488,6 +511,7 @@ export class Writer {
       if (token !== 0 && !turns.matches(token)) return refusalOf("timeout", DETAIL_TURN_OVER);
       const group = this.#begin(family);
       group.endsTurn = token !== 0;
+      if (reads > 0) this.#checkReads(engine, request, memory, from - reads, from);
       engine.apply(memory, from, to, this.bypass ? null : this.record);
       if (!this.#dropIfEmpty(group)) this.#sealGroup(group);
       return undefined;
@@ -651,7 +675,7 @@ export class Writer {
   }
 
   #sendAnswers(): void {
-    const { completions, control, inbox, thread } = this.#parts;
+    const { completions, inbox, thread } = this.#parts;
     let open = -1;
     for (const { request, status, detail, result } of this.#answers) {
       if (open !== request.thread) {
@@ -659,7 +683,7 @@ export class Writer {
         completions.begin(request.thread, thread);
         open = request.thread;
       }
-      if (isAlive(control, request.thread, request.session)) {
+      if (this.#lives(request)) {
         completions.put(request.thread, request.request, status, detail, result);
       }
     }

@@ -231,35 +231,73 @@ async function work(db: Database, scene: Scene, client: number): Promise<void> {
   actors.push(new Actor(db, scene, client, `own${client}`, undefined, true));
   for (let i = 0; i < settings.steps; i++) {
     const actor = actors[scene.below(actors.length)];
-    if (scene.chance(0.15)) together(db, scene, client, actors);
+    if (scene.chance(0.15)) await together(db, scene, client, actors);
     else await actor.act();
     if (scene.chance(0.05)) await checkCross(db, `client ${client}`);
   }
   for (const actor of actors) await actor.rest();
 }
 
-/** One batch over several families: of all that are shared, with the entry that {@linkcode checkCross} compares, or of any. */
-function together(db: Database, scene: Scene, client: number, actors: readonly Actor[]): void {
+/**
+ * One batch or transaction over several families: over all that are shared, with the entry that
+ * {@linkcode checkCross} compares, or over any.
+ */
+async function together(
+  db: Database,
+  scene: Scene,
+  client: number,
+  actors: readonly Actor[],
+): Promise<void> {
   const present = actors.filter((one) => one.isPresent);
   const shared = present.filter((one) => !one.isOwn);
   const isCross = shared.length === scene.settings.sharedFamilies && scene.chance(0.6);
   const chosen = isCross ? shared : present.filter(() => scene.chance(0.7));
   if (chosen.length === 0) return;
-  const batch = db.batch();
   const joint: Joint = { isThere: false };
+  const isTransaction = scene.chance(0.4);
+  if (isTransaction) { for (const actor of chosen) await actor.settled(); }
+  if (!chosen.every((one) => one.isPresent)) return;
   const durability = scene.chance(scene.settings.eventual) ? "eventual" : "immediate";
   const isLarge = scene.chance(scene.settings.bypass);
   const mark = `${client}.${scene.now()}`;
   let size = 0;
   const asked: { actor: Actor; step: Step }[] = [];
+  const writes: Write[] = [];
   for (const actor of chosen) {
-    const { changes, bytes } = actor.contribute(batch, isLarge);
-    if (isCross) actor.cross(batch, mark);
+    const { changes, bytes } = actor.contribute(writes, isLarge);
+    if (isCross) writes.push({ table: actor.cross, key: "x", value: mark });
     size += bytes;
     asked.push({ actor, step: actor.askJointly(changes, durability === "immediate", joint) });
   }
-  const done = batch.commit({ durability });
+  const done = isTransaction
+    ? db.transaction(chosen.map((one) => one.family), (tx) => {
+      if (isCross) {
+        const seen = chosen.map((one) => tx.table(one.cross).get("x"));
+        if (new Set(seen).size > 1) {
+          throw new Error(`a transaction sees a part of another: ${seen}`);
+        }
+      }
+      for (const { table, key, value } of writes) tx.table(table).set(key, value);
+    }, { durability, maxAttempts: 1 + scene.below(4) })
+    : commitAll(db, writes, durability);
   for (const { actor, step } of asked) actor.watch(step, done, size);
+  if (isTransaction) { for (const actor of chosen) await actor.settled(); }
+}
+
+interface Write {
+  readonly table: Table<string, string>;
+  readonly key: string;
+  readonly value: string;
+}
+
+function commitAll(
+  db: Database,
+  writes: readonly Write[],
+  durability: "immediate" | "eventual",
+): Promise<void> {
+  const batch: Batch = db.batch();
+  for (const { table, key, value } of writes) batch.set(table, key, value);
+  return batch.commit({ durability });
 }
 
 /** A client in one family. */
@@ -311,16 +349,25 @@ class Actor {
     else if (kind < 22) this.#look();
     else if (kind < 24) this.#common();
     else if (kind < 25) await guarded(scene, () => checkStructure(this.#db));
-    else await this.#settled();
-    if (this.#pending.length > 4) await this.#settled();
+    else await this.settled();
+    if (this.#pending.length > 4) await this.settled();
   }
 
   get isPresent(): boolean {
     return this.#family !== undefined;
   }
 
-  /** Adds changes of its lane to a batch over several families. */
-  contribute(batch: Batch, isLarge: boolean): { changes: Change[]; bytes: number } {
+  get family(): ColumnFamily {
+    return this.#family!;
+  }
+
+  /** The table that {@linkcode checkCross} looks at. */
+  get cross(): Table<string, string> {
+    return this.#family!.table("cross", codecs);
+  }
+
+  /** Adds writes to its lane to a batch or transaction over several families. */
+  contribute(writes: Write[], isLarge: boolean): { changes: Change[]; bytes: number } {
     const changes: Change[] = [];
     let bytes = 0;
     const count = isLarge ? 4 + this.#scene.below(20) : this.#scene.below(3);
@@ -329,31 +376,27 @@ class Actor {
       const key = this.#key();
       const value = isLarge ? this.#value().padEnd(500, "z") : this.#value();
       bytes += value.length;
-      batch.set(table, key, value);
+      writes.push({ table, key, value });
       changes.push({ kind: "set", table: table.name, key, value });
     }
-    const pair = this.#family!.table("pair", codecs);
-    const mark = `${this.#client}.${this.#count++}`;
-    batch.set(pair, "left", mark).set(pair, "right", mark);
+    const table = this.#family!.table("pair", codecs);
+    const value = `${this.#client}.${this.#count++}`;
+    for (const key of ["left", "right"]) writes.push({ table, key, value });
     return { changes, bytes };
   }
 
-  cross(batch: Batch, mark: string): void {
-    batch.set(this.#family!.table("cross", codecs), "x", mark);
-  }
-
   askJointly(changes: Change[], durable: boolean, joint: Joint): Step {
-    return this.#ask(changes, durable, "part of a joint batch", joint);
+    return this.#ask(changes, durable, "part of a joint transaction", joint);
   }
 
   async rest(): Promise<void> {
-    await this.#settled();
+    await this.settled();
     this.#release();
   }
 
   /** Makes the client's own family, or deletes it. */
   async #live(): Promise<void> {
-    await this.#settled();
+    await this.settled();
     this.#release();
     if (this.#family === undefined && this.#lane.present === undefined) {
       const asked = this.#ask([{ kind: "create family" }], true, "create family");
@@ -366,7 +409,7 @@ class Actor {
       const deleted = this.#db.deleteColumnFamily(this.#name);
       this.watch(asked, deleted.then(() => void (this.#family = undefined)), 0);
     }
-    await this.#settled();
+    await this.settled();
   }
 
   #table(name: string): Table<string, string> {
@@ -439,7 +482,7 @@ class Actor {
     this.#pending.push(done);
   }
 
-  async #settled(): Promise<void> {
+  async settled(): Promise<void> {
     const pending = this.#pending;
     this.#pending = [];
     await Promise.all(pending);
@@ -525,7 +568,7 @@ class Actor {
   }
 
   async #transaction(): Promise<void> {
-    await this.#settled();
+    await this.settled();
     const changes: Change[] = [];
     const main = this.#table("main");
     const other = this.#table("other");
@@ -550,7 +593,7 @@ class Actor {
       if (mine.get(key) !== value) throw new Error("a transaction does not see its own write");
     });
     this.watch(step, done, value.length);
-    await this.#settled();
+    await this.settled();
   }
 
   #many(): void {
@@ -584,7 +627,7 @@ class Actor {
 
   async #dropTable(): Promise<void> {
     // It refuses what is not there when it is asked for.
-    await this.#settled();
+    await this.settled();
     const { name } = this.#table("other");
     if (!this.#family!.tables().includes(name)) return;
     const step = this.#ask([{ kind: "drop", table: name }], true, "delete table");
