@@ -112,5 +112,5 @@ export class FamilyPart {
 
 /** Where there is no table, only a new entry is a reason to make one. */
 function mustBeApplied(overlay: Overlay): boolean {
-  return !overlay.isEmpty && (overlay.sets || overlay.base.resolve() !== undefined);
+  return !overlay.isEmpty && (overlay.base.resolve() !== undefined || overlay.sets);
 }

@@ -14,7 +14,7 @@ import type { LiveSource, PinnedSource } from "./state_source.ts";
 export class FamilyView {
   readonly source: PinnedSource;
   readonly stamp: number;
-  readonly #tables = new Map<string, RawTable>();
+  readonly #tables: RawTable[] = [];
   #uses = 0;
 
   /** Made by {@linkcode Views.take}. */
@@ -30,12 +30,11 @@ export class FamilyView {
 
   /** A table of this version. `codecs`: their names, joined by a NUL. */
   table(name: string, codecs: string): RawTable {
-    const key = `${name}\0${codecs}`;
-    let table = this.#tables.get(key);
-    if (table === undefined) {
-      table = new RawTable(this.source, name, codecs);
-      this.#tables.set(key, table);
+    for (const table of this.#tables) {
+      if (table.name === name && table.codecs === codecs) return table;
     }
+    const table = new RawTable(this.source, name, codecs);
+    this.#tables.push(table);
     return table;
   }
 

@@ -212,12 +212,11 @@ export class OperationsWriter {
     this.#out.reserve(READS_HEAD_BYTES);
   }
 
-  /** The reads that follow are of this table: its id (0 if there is none), name, and the root that was read. */
-  readTable(id: number, name: string, root: TreeRoot): void {
-    const words = new Uint32Array(READ_ROOT_WORDS);
-    words.set(root.ref);
-    words[READ_ROOT_WORDS - 1] = root.height;
-    this.#put(READ_TABLE, 0, id, new Uint8Array(words.buffer), encoder.encode(name));
+  /** The reads that follow are of this table: its id (0 if there is none), name (UTF-8), and the root that was read. */
+  readTable(id: number, name: Uint8Array, root: TreeRoot): void {
+    rootWords.set(root.ref);
+    rootWords[READ_ROOT_WORDS - 1] = root.height;
+    this.#put(READ_TABLE, 0, id, rootBytes, name);
   }
 
   readKey(key: Uint8Array): void {
@@ -233,7 +232,8 @@ export class OperationsWriter {
   endReads(): void {
     this.#readBytes = this.byteLength;
     const first = this.#chunks[0] ?? this.#out.bytes;
-    new DataView(first.buffer, first.byteOffset).setUint32(0, this.byteLength, true);
+    const length = this.byteLength;
+    for (let i = 0; i < READS_HEAD_BYTES; i++) first[i] = length >>> (i * 8);
   }
 
   /**
@@ -366,6 +366,8 @@ export class OperationsWriter {
 }
 
 const NO_BYTES = new Uint8Array(0);
+const rootWords = new Uint32Array(READ_ROOT_WORDS);
+const rootBytes = new Uint8Array(rootWords.buffer);
 const encoder = new TextEncoder();
 
 /** Throws unless a value's encoding is of a length that can be stored. */

@@ -205,9 +205,11 @@ export class Overlay {
     for (const { from, to } of this.cleared.spans()) {
       writer.deleteRange(table, lowerOf(from), upperOf(to));
     }
-    for (const [key, { value }] of this.writes.entries()) {
-      if (value === null) writer.deleteEncoded(table, key);
-      else writer.setEncoded(table, key, value);
+    const writes = this.writes.cursor();
+    for (let more = writes.seek(null); more; more = writes.next()) {
+      const { value } = writes.value;
+      if (value === null) writer.deleteEncoded(table, writes.key);
+      else writer.setEncoded(table, writes.key, value);
     }
   }
 

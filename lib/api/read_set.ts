@@ -29,16 +29,17 @@ export class ReadSet {
 
   /** Whether there is something; asks the iterators. */
   settle(): boolean {
-    for (const entries of this.open) entries.noteLooked();
+    if (this.open.size > 0) { for (const entries of this.open) entries.noteLooked(); }
     return this.#keys.size > 0 || this.ranges.size > 0;
   }
 
   /** Appends what was read of the table. */
   encode(writer: OperationsWriter, table: RawTable): void {
     const entry = table.resolve();
-    writer.readTable(entry?.id ?? 0, table.name, entry?.root ?? NO_TREE);
-    for (const [key] of this.#keys.entries()) {
-      if (!this.ranges.contains(key)) writer.readKey(key);
+    writer.readTable(entry?.id ?? 0, table.nameBytes, entry?.root ?? NO_TREE);
+    const keys = this.#keys.cursor();
+    for (let more = keys.seek(null); more; more = keys.next()) {
+      if (!this.ranges.contains(keys.key)) writer.readKey(keys.key);
     }
     for (const { from, to } of this.ranges.spans()) {
       writer.readRange(

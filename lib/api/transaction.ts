@@ -62,8 +62,8 @@ export interface Savepoint {
 
 /** Everything of a transaction that its runner does, out of the user's sight. */
 export interface Inside {
-  /** Why nothing more may be done; undefined while the function runs. */
-  ended: ManifoldError | undefined;
+  /** Makes the error that says why nothing more may be done; undefined while the function runs. */
+  ended: (() => ManifoldError) | undefined;
   aborted: ManifoldError | undefined;
 }
 
@@ -97,7 +97,7 @@ export class Transaction {
   readonly #inside: Inside = { ended: undefined, aborted: undefined };
   #savepointsMade = 0;
   readonly #check = (): void => {
-    if (this.#inside.ended !== undefined) throw this.#inside.ended;
+    if (this.#inside.ended !== undefined) throw this.#inside.ended();
   };
 
   static {
@@ -176,7 +176,7 @@ export class Transaction {
       reason === undefined ? undefined : { cause: reason },
     );
     this.#inside.aborted = error;
-    this.#inside.ended = endedError(this.#parts);
+    this.#inside.ended = () => endedError(this.#parts);
     throw error;
   }
 

@@ -51,9 +51,28 @@ export async function runTransaction<T>(
   const attemptsMax = checkAttempts(options?.maxAttempts ?? ATTEMPTS_MAX, what);
   for (const access of accesses) access.writingClient(what);
   const limits = Limits.of(options, what);
+  const job: Job<T> = { accesses, fn, flags, limits, parent: runningTransaction.get(), what };
   try {
-    const parent = runningTransaction.get();
-    return await attempt({ accesses, fn, flags, limits, parent, what }, attemptsMax);
+    for (let left = attemptsMax; left > 1; left--) {
+      limits?.check();
+      const attempt = await runFreely(job);
+      if (attempt.isDone) return attempt.value as T;
+      const lost = attemptsMax - left + 1;
+      const line = lineOf(accesses[0]);
+      const mayJoin = accesses.length === 1 && attempt.isQuick;
+      if (left > 2 && mayJoin && (lost > 1 || line.isHot)) {
+        const outcome = await line.join(job as Job<unknown>);
+        if (outcome.kind === "value") return outcome.value as T;
+        if (outcome.kind === "error") throw outcome.error;
+        left--;
+      } else {
+        // At once they would meet again.
+        const wait = after(Math.random() * Math.min(WAIT_MS_MAX, 2 ** lost));
+        await (limits === undefined ? wait : limits.race(wait));
+      }
+    }
+    limits?.check();
+    return await runUnderTurns(job);
   } finally {
     limits?.dispose();
   }
@@ -67,45 +86,34 @@ function checkAttempts(attemptsMax: number, what: () => string): number {
   );
 }
 
-async function attempt<T>(job: Job<T>, attemptsMax: number): Promise<T> {
-  const { limits } = job;
-  for (let left = attemptsMax; left > 1; left--) {
-    limits?.check();
-    const begun = performance.now();
-    const done = await runFreely(job);
-    if (done !== undefined) return done.value;
-    const line = lineOf(job.accesses[0]);
-    const mayJoin = job.accesses.length === 1 && performance.now() - begun < QUICK_MS;
-    const lost = attemptsMax - left + 1;
-    if (left > 2 && mayJoin && (lost > 1 || line.isHot)) {
-      const outcome = await line.join(job as Job<unknown>);
-      if (outcome.kind === "value") return outcome.value as T;
-      if (outcome.kind === "error") throw outcome.error;
-      left--;
-    } else {
-      // At once they would meet again.
-      const wait = after(Math.random() * Math.min(WAIT_MS_MAX, 2 ** lost));
-      await (limits === undefined ? wait : limits.race(wait));
-    }
-  }
-  limits?.check();
-  return await runUnderTurns(job);
+/** What has come of an attempt that nobody waited for. */
+interface Attempt<T> {
+  /** Otherwise it has to be run again. */
+  readonly isDone: boolean;
+  readonly value: T;
+  /** Whether the function took so little time that others may wait for it. */
+  readonly isQuick: boolean;
 }
 
-/** Undefined if it has to be run again. */
-async function runFreely<T>(job: Job<T>): Promise<{ readonly value: T } | undefined> {
+async function runFreely<T>(job: Job<T>): Promise<Attempt<T>> {
   const parts = takeParts(job.accesses, true);
+  let isQuick = true;
   try {
     const result = runFunction(job, parts, job.limits);
     // Without a wait, if it can be: the commit takes its place before what is asked for later.
-    const value = isPromise(result) ? await result : result;
+    let value: T;
+    if (isPromise(result)) {
+      const begun = performance.now();
+      value = await result;
+      isQuick = performance.now() - begun < QUICK_MS;
+    } else value = result;
     try {
       await commit(job, parts, []);
     } catch (error) {
-      if (isOutdated(error)) return undefined;
+      if (isOutdated(error)) return { isDone: false, value, isQuick };
       throw error;
     }
-    return { value };
+    return { isDone: true, value, isQuick };
   } finally {
     releaseParts(parts);
   }
@@ -124,7 +132,8 @@ async function runUnderTurns<T>(job: Job<T>): Promise<T> {
     for (const turn of turns) turn.release();
   };
   // With a turn in hand it must not wait for what may wait for that.
-  await accesses[0].open.lines.passed(accesses.map(({ id }) => id));
+  const passed = accesses[0].open.lines.passed(accesses.map(({ id }) => id));
+  await (limits === undefined ? passed : limits.race(passed));
   try {
     for (const access of accesses) {
       turns.push(await Turn.take(access, leaseMs(limits), what, limits));
