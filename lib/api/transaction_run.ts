@@ -59,7 +59,8 @@ export async function runTransaction<T>(
       if (attempt.isDone) return attempt.value as T;
       const lost = attemptsMax - left + 1;
       const line = lineOf(accesses[0]);
-      if (left > 2 && attempt.isQuick && (lost > 1 || line.isHot)) {
+      const mayJoin = accesses.length === 1 && attempt.isQuick;
+      if (left > 2 && mayJoin && (lost > 1 || line.isHot)) {
         const outcome = await line.join(job as Job<unknown>);
         if (outcome.kind === "value") return outcome.value as T;
         if (outcome.kind === "error") throw outcome.error;
@@ -130,9 +131,13 @@ async function runUnderTurns<T>(job: Job<T>): Promise<T> {
   const release = (): void => {
     for (const turn of turns) turn.release();
   };
+  // With a turn in hand it must not wait for what may wait for that.
+  const passed = accesses[0].open.lines.passed(accesses.map(({ id }) => id));
+  await (limits === undefined ? passed : limits.race(passed));
   try {
     for (const access of accesses) {
-      turns.push(await Turn.take(access, leaseMs(limits), what, limits));
+      const hasOther = turns.length > 0;
+      turns.push(await Turn.take(access, leaseMs(limits), what, limits, hasOther));
     }
     const parts = takeParts(accesses, false);
     let committed: Promise<number> | undefined;

@@ -17,6 +17,7 @@ import { Epochs } from "../../../lib/memory/epochs.ts";
 import { FAMILY_LIVE, FamilySlots } from "../../../lib/memory/family_slots.ts";
 import { Frames } from "../../../lib/memory/frames.ts";
 import { Pins } from "../../../lib/memory/pins.ts";
+import { JointWords } from "../../../lib/memory/joint_words.ts";
 import { joinThread, sessionOf } from "../../../lib/memory/threads.ts";
 import { WriteRing } from "../../../lib/memory/write_ring.ts";
 import type { Checksum } from "../../../lib/storage/checksum.ts";
@@ -40,23 +41,24 @@ export interface World {
   readonly file: SharedArrayBuffer;
 }
 
-/** Memory that `threads` threads have joined, with families named a, b, … in slots from 0 on. */
+/** Memory that `threads` threads have joined, with families named a, b, … in slots from 0 on, dealt out to the workers. */
 export function makeWorld(
   threads: number,
-  sizes: { frames: number; ringBytes?: number; families?: number },
+  sizes: { frames: number; ringBytes?: number; families?: number; workers?: number },
 ): World {
   const memory = allocateSharedMemory({
     pageSize: PAGE_SIZE,
     cacheBytes: sizes.frames * PAGE_SIZE,
     pagesMax: PAGES,
-    workers: 1,
+    workers: sizes.workers ?? 1,
     ringBytes: sizes.ringBytes ?? 256,
   });
   const control = new Control(memory.control);
   for (let i = 0; i < threads; i++) joinThread(control, i);
   const slots = new FamilySlots(control, memory.families);
   for (let i = 0; i < (sizes.families ?? 1); i++) {
-    slots.take(FAMILY + i, String.fromCharCode(97 + i), 0, FAMILY_LIVE);
+    const worker = i % (sizes.workers ?? 1);
+    slots.take(FAMILY + i, String.fromCharCode(97 + i), worker, FAMILY_LIVE);
   }
   return { memory, file: new SharedArrayBuffer(PAGES * PAGE_SIZE) };
 }
@@ -98,6 +100,7 @@ export function member(world: World, thread: number, checksum: Checksum): Thread
     extents: new Extents(control, shared.extents, thread, PAGES),
     completions: new Completions(shared.completions),
     rings: shared.rings.map((ring) => new WriteRing(ring)),
+    joint: new JointWords(control, shared.exchanges),
     leave: () => {},
   };
 }
