@@ -209,6 +209,50 @@ test("statistics: transactions count as commits if they wrote, as aborts if they
   assertEquals(commitMs.count, 1);
 });
 
+test("statistics: conflicts and retries are counted, and every increment of a hot key is a commit", async () => {
+  await using db = await openInMemory();
+  const family = await db.columnFamily("f");
+  const table = family.table("t", { key: text, value: u32 });
+  let runs = 0;
+  await family.transaction(async (tx) => {
+    const t = tx.table(table);
+    t.set("a", (t.get("a") ?? 0) + 1);
+    if (runs++ === 0) await table.set("a", 10);
+  }).catch(() => {});
+  const first = db.stats();
+  assertEquals([runs, first.conflicts, first.retries], [1, 0, 0], "a write past it is refused");
+
+  const other = await attach(db.share());
+  const others = (await other.columnFamily("f")).table("t", { key: text, value: u32 });
+  await family.transaction(async (tx) => {
+    const t = tx.table(table);
+    t.set("a", (t.get("a") ?? 0) + 1);
+    if (runs++ === 1) await others.set("a", 10);
+  });
+  assertEquals(table.get("a"), 11);
+  const { commits, conflicts, retries, aborts } = db.stats();
+  assertEquals({ commits, conflicts, retries, aborts }, {
+    commits: 2,
+    conflicts: 1,
+    retries: 1,
+    aborts: 1,
+  });
+  await other.close();
+
+  runs = 0;
+  await Promise.all(Array.from({ length: 200 }, () =>
+    family.transaction((tx) => {
+      runs++;
+      const t = tx.table(table);
+      t.set("hot", (t.get("hot") ?? 0) + 1);
+    })));
+  assertEquals(table.get("hot"), 200);
+  const after = db.stats();
+  assertEquals(after.commits, 202);
+  assertEquals(after.retries, 1 + runs - 200);
+  assertGreater(after.conflicts, 1);
+});
+
 test("statistics: they begin anew with each opening", () =>
   withTempDir(async (dir) => {
     const path = `${dir}/s.manifold`;

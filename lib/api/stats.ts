@@ -183,11 +183,15 @@ export interface DatabaseStats {
   readonly conflicts: number;
   /** How often the function of a transaction was run once more. */
   readonly retries: number;
-  /** Transactions that ended without a commit because their function threw or called `abort()`. */
+  /**
+   * Transactions that ended without a try to commit them, or with none left: their function threw or called `abort()`, their
+   * `timeoutMs` was over, their `signal` was aborted.
+   */
   readonly aborts: number;
   /**
    * How many transactions were committed together, the sizes in ascending order up to the largest. The more callers
-   * write at once, the larger the groups, and the fewer syncs a commit costs.
+   * write at once, the larger the groups, and the fewer syncs a commit costs. Transactions that have met a conflict and
+   * were run one on top of the other count as one here, and in `commitMs`.
    */
   readonly groupSizes: readonly GroupSize[];
   /** How long the syncs of the log took, by which commits become durable; none in memory. */

@@ -23,6 +23,7 @@ import {
 import { describe } from "./codecs/describe.ts";
 import { type FamilyAccess, runningTransaction } from "./family_access.ts";
 import { Limits } from "./limits.ts";
+import { RequestError } from "./request_error.ts";
 import { placeOf, type Transaction, type TransactionOptions } from "./transaction.ts";
 import { Turn } from "./turn.ts";
 import { lineOf, QUICK_MS } from "./turn_line.ts";
@@ -50,13 +51,16 @@ export async function runTransaction<T>(
   const flags = accesses[0].open.durabilityFlag(options);
   const attemptsMax = checkAttempts(options?.maxAttempts ?? ATTEMPTS_MAX, what);
   for (const access of accesses) access.writingClient(what);
+  const { statistics } = accesses[0].open.client();
   const limits = Limits.of(options, what);
   const job: Job<T> = { accesses, fn, flags, limits, parent: runningTransaction.get(), what };
   try {
     for (let left = attemptsMax; left > 1; left--) {
       limits?.check();
+      if (left < attemptsMax) statistics.retry();
       const attempt = await runFreely(job);
       if (attempt.isDone) return attempt.value as T;
+      statistics.conflict();
       const lost = attemptsMax - left + 1;
       const line = lineOf(accesses[0]);
       const mayJoin = accesses.length === 1 && attempt.isQuick;
@@ -72,7 +76,12 @@ export async function runTransaction<T>(
       }
     }
     limits?.check();
+    if (attemptsMax > 1) statistics.retry();
     return await runUnderTurns(job);
+  } catch (error) {
+    // What else it may be is that the commit was refused, or the database failed.
+    if (!(error instanceof RequestError)) statistics.abort();
+    throw error;
   } finally {
     limits?.dispose();
   }

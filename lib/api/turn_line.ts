@@ -12,6 +12,7 @@
 
 import { FLAG_EVENTUAL } from "../engine/requests.ts";
 import { commit, isGone, type Job, releaseParts, runFunction, takeParts } from "./attempt.ts";
+import type { Statistics } from "../memory/statistics.ts";
 import type { FamilyAccess } from "./family_access.ts";
 import type { FamilyPart } from "./family_part.ts";
 import { captureContext } from "../runtime/async_context.ts";
@@ -45,12 +46,14 @@ const AGAIN: Outcome = { kind: "again" };
 
 export class TurnLine {
   readonly #access: FamilyAccess;
+  readonly #statistics: Statistics;
   readonly #waiting: Member[] = [];
   #serving = false;
   #hotUntil = 0;
 
   constructor(access: FamilyAccess) {
     this.#access = access;
+    this.#statistics = access.open.client().statistics;
   }
 
   /** Whether others have lost lately, so that it is likely that who has lost once will lose again. */
@@ -112,6 +115,10 @@ export class TurnLine {
         releaseParts(parts);
       }
       await committed;
+      if (committed !== undefined) {
+        const done = served.filter(({ outcome }) => outcome.kind === "value").length;
+        this.#statistics.commitAlong(done - 1);
+      }
     } finally {
       turn.release();
     }
@@ -127,6 +134,7 @@ export class TurnLine {
       do {
         const member = this.#waiting.shift()!;
         served.push(member);
+        this.#statistics.retry();
         const before = part.save();
         member.outcome = await run(member.job, parts, limits, turn);
         if (member.outcome.kind === "value") flags &= member.job.flags;
