@@ -19,6 +19,8 @@ export interface Engine {
    * what that number is then. Several callers may await one each at the same time.
    */
   addOne?(key: Uint8Array): number | Promise<number>;
+  /** The same in one transaction over two tables, which are in one column family or in two. */
+  addOneToTwo?(key: Uint8Array, families: 1 | 2): Promise<number>;
   /** The first byte of the value, read as bytes that belong to the caller. */
   get(key: Uint8Array): number | Promise<number>;
   /** The same where the bytes may be borrowed; left out where the engine has no such read. */

@@ -121,6 +121,13 @@ const rules: readonly Rule[] = [
     least: 1 / 1.3,
   },
   {
+    name: "joint_2",
+    about: "transactions over two families ÷ over one",
+    workload: "joint_2",
+    by: { engine: "manifold", workload: "joint_1" },
+    least: 1 / 1.5,
+  },
+  {
     name: "recovery",
     about: "small entries replayed",
     workload: "recovery",

@@ -161,13 +161,19 @@ async function callAll(
 }
 
 /** Callers that each await one transaction after the other, on keys of which no two are in flight at once. */
-function transactions(name: string, count: number, about: string): Workload {
+function transactions(
+  name: string,
+  count: number,
+  about: string,
+  transactionOf: (engine: Engine) => Engine["addOne"] = (engine) => engine.addOne,
+): Workload {
   return {
     name,
     unit: "transactions",
     about,
-    supports: (engine) => engine.addOne !== undefined,
+    supports: (engine) => transactionOf(engine) !== undefined,
     async run({ engine, loaded, scale, callersMs }) {
+      const transact = transactionOf(engine)!;
       const choice = loaded.slice(0, Math.max(2 * count, Math.round(CHOICE * Math.min(1, scale))));
       const inFlight = new Uint8Array(choice.length);
       const numbers = new Map<number, number>();
@@ -178,7 +184,7 @@ function transactions(name: string, count: number, about: string): Workload {
           do next = (next + STRIDE) % choice.length; while (inFlight[next] === 1);
           const own = next;
           inFlight[own] = 1;
-          const number = await engine.addOne!(choice[own]);
+          const number = await transact(choice[own]);
           inFlight[own] = 0;
           const before = numbers.get(own);
           if (before !== undefined && number !== before + 1) throw new Error(`${name}: lost one`);
@@ -192,6 +198,15 @@ function transactions(name: string, count: number, about: string): Workload {
       return done / seconds;
     },
   };
+}
+
+function joint(families: 1 | 2): Workload {
+  return transactions(
+    `joint_${families}`,
+    1,
+    `as rmw_1, each in two tables, of ${families === 1 ? "one column family" : "two families"}`,
+    ({ addOneToTwo }) => addOneToTwo && ((key) => addOneToTwo(key, families)),
+  );
 }
 
 const HOT_CALLERS = 256;
@@ -317,6 +332,8 @@ export const workloads: readonly Workload[] = [
       };
     },
   },
+  joint(1),
+  joint(2),
 ];
 
 /** The first of them, which is run in any case. */
