@@ -209,8 +209,9 @@ export class JointParticipant {
       const name = words.nameOf(coordinator);
       if (writer.hasPutAside) return false;
       const isThere = inbox.hasStash(name);
-      // The stash of a thread that has died may have been dropped, or never be seen.
-      if (!isThere && isAlive(control, name.thread, name.session)) continue;
+      // The stash of a thread that has died may have been dropped, or never be seen; but one that is in the queue yet
+      // must not be passed over: the thread's next one may stand behind it.
+      if (!isThere && (inbox.waits || isAlive(control, name.thread, name.session))) continue;
       words.join(worker, coordinator);
       this.#coordinator = coordinator;
       this.#offered = 0;
