@@ -5,8 +5,15 @@
 
 import { bytes } from "../lib/api/codecs/mod.ts";
 import { TableReader } from "../lib/api/table_reader.ts";
-import { REQUEST_RELEASE, REQUEST_TRANSACTION, REQUEST_TURN } from "../lib/engine/requests.ts";
+import {
+  FLAG_FIRST,
+  FLAG_LAST,
+  REQUEST_RELEASE,
+  REQUEST_TRANSACTION,
+  REQUEST_TURN,
+} from "../lib/engine/requests.ts";
 import { ERROR_CODES, ManifoldError } from "../lib/errors.ts";
+import { markDead } from "../lib/memory/threads.ts";
 import { assertEquals } from "./support/assert.ts";
 import { Operations } from "./support/local_family.ts";
 import { LocalWriter } from "./support/local_writer.ts";
@@ -77,4 +84,36 @@ test("order: a turn is granted after what came before it is applied, however oft
   const release = local.push(REQUEST_RELEASE, result, NOTHING);
   assertEquals(codes(local.settle()), [[release, "ok"]]);
   assertEquals(again, release - 1);
+});
+
+/**
+ * A thread died when it had sent all of a large transaction and something after it. The worker forgot the
+ * parts that it had taken already, passed over the others, and applied what came after them.
+ */
+test("order: what a dead thread has sent in parts is not passed over in favour of what it sent later", async () => {
+  const local = await LocalWriter.create();
+  const table = new TableReader("rows", bytes, bytes, local.source);
+  const large = sets(1, 1000);
+  const part = (from: number, to: number): Uint8Array => {
+    const bytes = new Uint8Array((from === 0 ? 8 : 0) + to - from);
+    if (from === 0) new DataView(bytes.buffer).setUint32(0, large.length, true);
+    bytes.set(large.subarray(from, to), bytes.length - (to - from));
+    return bytes;
+  };
+  const request = local.push(REQUEST_TRANSACTION, 0, part(0, 500), FLAG_FIRST);
+  local.round();
+  local.push(REQUEST_TRANSACTION, 0, part(500, large.length), FLAG_LAST, request);
+  local.push(REQUEST_TRANSACTION, 0, sets(2, 0));
+  markDead(local.memory.control, local.memory.thread);
+  assertEquals(local.inbox.dropDead(), false, "the rest is still to be read");
+  while (local.round());
+  assertEquals(table.entries().map(([key, value]) => [key[0], value.length]).toArray(), [
+    [1, 1],
+    [101, 1000],
+  ]);
+  assertEquals(table.get(KEY), new Uint8Array([2]));
+  // What never comes is forgotten.
+  local.push(REQUEST_TRANSACTION, 0, part(0, 500), FLAG_FIRST);
+  local.round();
+  assertEquals(local.inbox.dropDead(), true);
 });

@@ -150,10 +150,8 @@ export class WriterLoop {
     const notYet = this.#prepare(state);
     if (notYet !== undefined) return notYet;
     this.handOver();
-    if (Atomics.load(words, DEATHS) !== this.#deaths) {
-      this.#deaths = Atomics.load(words, DEATHS);
-      this.#inbox.dropDead();
-    }
+    const deaths = Atomics.load(words, DEATHS);
+    if (deaths !== this.#deaths && this.#inbox.dropDead()) this.#deaths = deaths;
     const leaseEnds = this.#writer.expireTurns();
     if (this.#writer.gather()) {
       this.#commitRound();

@@ -108,11 +108,16 @@ export class Inbox {
     return { ...request, memory: operationMemory(bytes), from: 0, to: bytes.length, alone };
   }
 
-  /** Forgets parts of threads that are dead. */
-  dropDead(): void {
+  /**
+   * Forgets parts of threads that are dead, when nothing is in the ring, and says whether it did: the rest of
+   * them may be there, and then requests behind it, which must not be served without it.
+   */
+  dropDead(): boolean {
+    if (this.waits) return false;
     for (const [key, parts] of this.#parts) {
       if (!isAlive(this.#control, parts.thread, parts.session)) this.#parts.delete(key);
     }
+    return true;
   }
 
   #read(at: number): Request | undefined {

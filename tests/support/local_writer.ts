@@ -21,6 +21,7 @@ export class LocalWriter {
   readonly memory: ThreadMemory;
   readonly file: MemoryFile;
   readonly slot: number;
+  readonly inbox: Inbox;
   readonly writer: Writer;
   readonly source: LiveSource;
   /** The worker's clock, ms. */
@@ -33,6 +34,7 @@ export class LocalWriter {
     this.memory = memory;
     this.file = database.file;
     this.slot = memory.slots.take(FAMILY, "shop", 0, state);
+    this.inbox = new Inbox(memory.control, memory.rings[0]);
     this.writer = new Writer({
       control: memory.control,
       slots: memory.slots,
@@ -42,7 +44,7 @@ export class LocalWriter {
       store: memory.store,
       completions: memory.completions,
       thread: memory.thread,
-      inbox: new Inbox(memory.control, memory.rings[0]),
+      inbox: this.inbox,
       recordBytesMax,
       now: () => this.now,
     });
