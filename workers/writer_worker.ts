@@ -117,6 +117,7 @@ export class WriterLoop {
       epochs: memory.epochs,
       pins: memory.pins,
       store: memory.store,
+      feeds: memory.feeds,
       completions: memory.completions,
       thread: memory.thread,
       inbox: this.#inbox,

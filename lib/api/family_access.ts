@@ -12,9 +12,11 @@ import {
   REQUEST_TRANSACTION,
 } from "../engine/requests.ts";
 import { ManifoldError } from "../errors.ts";
+import { FAMILY_GHOST } from "../memory/family_slots.ts";
 import { asyncContext } from "../runtime/async_context.ts";
 import type { Client } from "./client.ts";
 import { describe } from "./codecs/describe.ts";
+import type { Subscription } from "./event_iterator.ts";
 import { type NamedTable, OperationsWriter } from "./operations_writer.ts";
 import { closedError, RequestError } from "./request_error.ts";
 import type { Session, WriteOptions } from "./session.ts";
@@ -36,6 +38,8 @@ export const runningTransaction = asyncContext<Running>();
 export class OpenSession {
   readonly session: Session;
   readonly running: Set<Running> = new Set();
+  /** Iterations over events, which end when the database closes. */
+  readonly subscriptions: Set<Subscription> = new Set();
   /** Set when closing begins: nothing new is taken. */
   closed = false;
   /** Tables (family id and table id) whose deletion this thread has asked for and not heard of yet. */
@@ -135,6 +139,12 @@ export class FamilyAccess {
       path: open.session.path,
       isClosed: () => open.closed,
     });
+  }
+
+  /** Whether the family was deleted for good: while that is under way, it can fail. */
+  isGone(): boolean {
+    const { slots } = this.open.session.memory;
+    return slots.id(this.slot) !== this.id || slots.state(this.slot) === FAMILY_GHOST;
   }
 
   isSame(other: FamilyAccess): boolean {

@@ -6,6 +6,7 @@
  */
 
 import { Arena } from "../memory/arena.ts";
+import { ChangeFeed } from "../memory/change_feed.ts";
 import { Completions } from "../memory/completions.ts";
 import {
   allocateControl,
@@ -33,6 +34,7 @@ export interface SharedMemory {
   readonly extents: SharedArrayBuffer;
   readonly completions: SharedArrayBuffer;
   readonly rings: readonly SharedArrayBuffer[];
+  readonly feeds: readonly SharedArrayBuffer[];
   readonly frames: FrameBuffers;
   readonly arena: readonly WebAssembly.Memory[];
 }
@@ -49,6 +51,9 @@ export interface SharedMemorySizes {
   readonly ringBytes: number;
 }
 
+/** Bytes of what each worker tells of its changes: a reader that is further behind has missed some. */
+const FEED_BYTES = 4 * 2 ** 20;
+
 /** Reserves all shared memory. The system commits what is touched. */
 export function allocateSharedMemory(sizes: SharedMemorySizes): SharedMemory {
   const { pageSize } = sizes;
@@ -60,6 +65,7 @@ export function allocateSharedMemory(sizes: SharedMemorySizes): SharedMemory {
     extents: Extents.allocate(),
     completions: Completions.allocate(),
     rings: Array.from({ length: sizes.workers }, () => WriteRing.allocate(sizes.ringBytes)),
+    feeds: Array.from({ length: sizes.workers }, () => ChangeFeed.allocate(FEED_BYTES)),
     frames: Frames.allocate(frames, sizes.pagesMax),
     arena: Arena.allocate(pageSize, frames + THREADS_MAX * PRIVATE_FRAMES),
   };
@@ -81,6 +87,8 @@ export class ThreadMemory {
   readonly extents: Extents;
   readonly completions: Completions;
   readonly rings: readonly WriteRing[];
+  /** What each worker tells of its changes. */
+  readonly feeds: readonly ChangeFeed[];
   readonly checksum: Checksum;
   readonly file: File;
   /** The calling thread's slot and session (lib/memory/threads.ts). */
@@ -116,6 +124,7 @@ export class ThreadMemory {
     );
     this.completions = new Completions(shared.completions);
     this.rings = shared.rings.map((ring) => new WriteRing(ring));
+    this.feeds = shared.feeds.map((feed) => new ChangeFeed(feed));
   }
 
   /** The thread is done; it must hold no pin and be in no epoch. */
