@@ -325,7 +325,8 @@ export class Database implements AsyncDisposable {
    * wait for its end.
    *
    * Damage is in the report and not an error. Rejects with `aborted` when its signal says so, with
-   * `closed` when the database is closed meanwhile, and with `invalid-argument`.
+   * `closed` when the database is closed meanwhile, with `failed` when it has failed in the middle of a checkpoint, so
+   * that what the file says is not what is in use, and with `invalid-argument`.
    *
    * @param options `onProgress`, `signal`.
    * @returns What was checked and found.
