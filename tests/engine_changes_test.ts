@@ -123,7 +123,7 @@ function randomTransaction(random: Random): Operations {
     if (random.chance(0.6)) {
       const length = random.int(random.chance(0.1) ? 9000 : 300);
       operations.set(table, randomKey(random), random.bytes(length));
-    } else if (random.chance(0.6)) {
+    } else if (random.chance(0.5)) {
       operations.delete(table, randomKey(random));
     } else {
       const lower = { key: randomKey(random), inclusive: random.chance(0.5) };
