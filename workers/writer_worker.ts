@@ -232,6 +232,12 @@ export class WriterLoop {
     if (this.#writer.handOver()) bumpAndWake(this.#memory.control.words, KEEPER_WAKE);
   }
 
+  /** To be called before the worker waits for a checkpoint: that may wait for workers who wait for frames. */
+  #giveFramesBack(): void {
+    const { stock, frames } = this.#memory.store;
+    for (const frame of stock.splice(0)) frames.giveBack(frame);
+  }
+
   /** Notes so many bytes, and what the reading of pages has left since. */
   #noteGarbage(bytes: number): void {
     const { misses } = this.#memory.store;
@@ -328,6 +334,7 @@ export class WriterLoop {
       }
       if (position === LOG_IS_FULL) {
         // Only a checkpoint makes room; if it cannot be made, waiting for it has no end.
+        this.#giveFramesBack();
         asked ??= askForCheckpoint(control);
         const outcome = checkpointOutcome(control, asked);
         if (outcome === "done") asked = undefined;
@@ -380,6 +387,7 @@ export class WriterLoop {
       return;
     }
     slots.setPrivateVersion(slot, slots.version(slot) + 1);
+    this.#giveFramesBack();
     let number = askForCheckpoint(control);
     for (;;) {
       const seen = keeperAnswers(control);
