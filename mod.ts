@@ -24,6 +24,7 @@
 export { Batch } from "./lib/api/batch.ts";
 export { BatchMultimap } from "./lib/api/batch_multimap.ts";
 export type { Codec, CodecValue } from "./lib/api/codec.ts";
+export { Change, type ChangesOptions, type KeptChangesStats } from "./lib/api/changes.ts";
 export { ByteWriter } from "./lib/api/codec_writer.ts";
 export {
   bool,
@@ -41,6 +42,7 @@ export {
 export { ColumnFamily, type TableOptions } from "./lib/api/column_family.ts";
 export {
   type ColumnFamilyOptions,
+  type CreateColumnFamilyOptions,
   Database,
   type DatabaseSettings,
   type ProgressOptions,
@@ -78,6 +80,7 @@ export { type SetManyOptions, Table } from "./lib/api/table.ts";
 export { TableReader, type TableStats } from "./lib/api/table_reader.ts";
 export { type Savepoint, Transaction, type TransactionOptions } from "./lib/api/transaction.ts";
 export { TransactionMultimap } from "./lib/api/transaction_multimap.ts";
+export type { ChangeGap, TableChange, WatchOptions } from "./lib/api/watch.ts";
 export type { VerifyFinding, VerifyOptions, VerifyReport } from "./lib/api/verify/report.ts";
 export { type ErrorCode, ManifoldError } from "./lib/errors.ts";
 export type { WorkerHandle } from "./lib/runtime/workers.ts";

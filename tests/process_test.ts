@@ -103,6 +103,8 @@ const oneTwo: [number, string][] = [[1, "one"], [2, "two"]];
 const ends: [name: string, what: string, said: string, contents: [number, string][]][] = [
   ["that awaits at its top level and never closes", "no-close", "done", [...oneTwo, [3, "three"]]],
   ["with an open snapshot and an iterator", "snapshot", "one", oneTwo],
+  ["whose watched tables nobody asks for events", "watching", "2", [[1, "one"]]],
+  ["that awaits an event of a watched table stays, and", "watched", "two", oneTwo],
   ["whose database is forgotten", "forgotten", "done", [[1, "one"]]],
   ["that awaits no write stays until it is settled, and", "pending", "settled", [[1, "one"]]],
   ["that awaits no transaction stays as well, and", "transaction", "settled", [[1, "one"]]],

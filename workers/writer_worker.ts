@@ -120,6 +120,7 @@ export class WriterLoop {
       epochs: memory.epochs,
       pins: memory.pins,
       store: memory.store,
+      feeds: memory.feeds,
       completions: memory.completions,
       thread: memory.thread,
       inbox: this.#inbox,
@@ -249,6 +250,12 @@ export class WriterLoop {
   /** To be called while the worker waits for a checkpoint, which may wait for it. */
   handOver(): void {
     if (this.#writer.handOver()) bumpAndWake(this.#memory.control.words, KEEPER_WAKE);
+  }
+
+  /** To be called before the worker waits for a checkpoint: that may wait for workers who wait for frames. */
+  #giveFramesBack(): void {
+    const { stock, frames } = this.#memory.store;
+    for (const frame of stock.splice(0)) frames.giveBack(frame);
   }
 
   /** Notes so many bytes, and what the reading of pages has left since. */
@@ -382,6 +389,7 @@ export class WriterLoop {
       }
       if (position === LOG_IS_FULL) {
         // Only a checkpoint makes room; if it cannot be made, waiting for it has no end.
+        this.#giveFramesBack();
         asked ??= askForCheckpoint(control);
         const outcome = checkpointOutcome(control, asked);
         if (outcome === "done") asked = undefined;
@@ -429,6 +437,7 @@ export class WriterLoop {
     const { control } = this.#memory;
     const writer = this.#writer;
     writer.announce(slots);
+    this.#giveFramesBack();
     let number = askForCheckpoint(control);
     for (;;) {
       const seen = keeperAnswers(control);

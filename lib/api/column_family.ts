@@ -5,11 +5,13 @@
  */
 
 import { findTable, listTables } from "../engine/catalog.ts";
+import { CHANGES_TABLE } from "../engine/kept_changes.ts";
 import { ManifoldError } from "../errors.ts";
 import { newFamilyState } from "../memory/family_slots.ts";
 import { keyBytesMax } from "../tree/page.ts";
 import { isObject } from "./arguments.ts";
 import { Batch } from "./batch.ts";
+import { type Change, type ChangesOptions, familyChanges } from "./changes.ts";
 import { checkCodec, type Codec } from "./codec.ts";
 import { describe } from "./codecs/describe.ts";
 import { bytes } from "./codecs/mod.ts";
@@ -186,7 +188,8 @@ export class ColumnFamily {
       source.read(state);
       store.family = slot;
       store.familyName = name;
-      return listTables(store, state).map((table) => table.name);
+      return listTables(store, state).map(({ name }) => name)
+        .filter((name) => name !== CHANGES_TABLE);
     } finally {
       epochs.leave();
     }
@@ -326,6 +329,51 @@ export class ColumnFamily {
    */
   snapshot(): Snapshot {
     return new Snapshot(this.#access.source.snapshot());
+  }
+
+  /**
+   * The changes of all its tables that the column family has kept after a version, then those still to come, as they are
+   * committed, in the order of the commits. For a column family that was made with `changes: { keepBytes }`: they stand in
+   * the file, written in the same commit as what they tell of, so that whoever has stored how far it came
+   * continues from there after a restart or a crash.
+   *
+   * A `set` is told also when the value stays the same, the deletion of an absent key is not; the deletion of a range or a
+   * table as the deletion of each of its keys. The consumer may be as slow as it likes, it holds no version;
+   * only when what it needs next is not kept any more, it is told so by `not-found`, with the oldest version that is.
+   * An eventual commit is told when it is published, and a crash of the machine can take it back.
+   *
+   * The iteration ends with its `return()` (which leaving a `for await` calls), its signal, the closing of the
+   * database in this thread or the one that opened it, and the deletion of the column family. It keeps the process alive
+   * only while somebody awaits its next change.
+   *
+   * Throws `not-found` when changes after `since` are not all kept any more, or there is no such version;
+   * `not-supported` when the column family keeps none; `closed`; `invalid-argument`. The next change rejects with
+   * `not-found` when it is not kept any more; with `failed` when the database fails; with `corrupt` or `io`.
+   *
+   * @param options `since`: the version whose changes are known already, the one that is published now when not given; 0
+   * for all, if none is gone yet (see `stats().changes`); `signal`: ends the iteration.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory, text, u32 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const family = await db.createColumnFamily("shop", { changes: { keepBytes: 64 * 2 ** 20 } });
+   * const stock = family.table("stock", { key: text, value: u32 });
+   * await stock.set("apples", 3);
+   * await stock.delete("apples");
+   *
+   * let known = 0;
+   * for await (const change of family.changes({ since: known })) {
+   *   const { key, value } = change.in(stock)!;
+   *   console.log(change.version, key, value); // "apples" 3, then "apples" undefined
+   *   if (change.last) known = change.version; // to be stored: continue from here
+   *   if (value === undefined) break;
+   * }
+   * ```
+   */
+  changes(options?: ChangesOptions): AsyncIterableIterator<Change> {
+    return familyChanges(this.#access, options);
   }
 
   /**

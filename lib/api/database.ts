@@ -4,11 +4,13 @@
  * @module
  */
 
+import { isKeepBytes } from "../engine/kept_changes.ts";
 import { framesOf } from "../engine/thread_memory.ts";
 import { ManifoldError } from "../errors.ts";
 import { FAMILY_LIVE } from "../memory/family_slots.ts";
 import { Pins } from "../memory/pins.ts";
 import { compareBytes } from "./bytes_order.ts";
+import { isObject } from "./arguments.ts";
 import { describe } from "./codecs/describe.ts";
 import { Batch } from "./batch.ts";
 import { accessOf, ColumnFamily } from "./column_family.ts";
@@ -42,6 +44,28 @@ export let sessionOf: (db: Database) => Session;
 export interface ColumnFamilyOptions {
   /** Whether to make it if it is missing; true when not given. */
   readonly create?: boolean;
+}
+
+/**
+ * Options of `createColumnFamily`.
+ *
+ * @example
+ * ```ts
+ * import { type CreateColumnFamilyOptions, openInMemory } from "@manifold/db";
+ *
+ * const options: CreateColumnFamilyOptions = { changes: { keepBytes: 64 * 2 ** 20 } };
+ * await using db = await openInMemory();
+ * const users = await db.createColumnFamily("users", options);
+ * console.log(users.stats().changes?.keepBytes); // 67108864
+ * ```
+ */
+export interface CreateColumnFamilyOptions {
+  /**
+   * Has it keep its changes in the file, for `ColumnFamily.changes`; none when not given. `keepBytes`: how many bytes of
+   * tables' names, keys and values, before and after, from 1 to 2^50. When there are more, the oldest versions go, but the
+   * newest version of all is always kept.
+   */
+  readonly changes?: { readonly keepBytes: number };
 }
 
 /**
@@ -161,6 +185,7 @@ export class Database implements AsyncDisposable {
    * Rejects with `already-exists` when there is one of that name; else as `columnFamily`.
    *
    * @param name Its name.
+   * @param options `changes`: whether it keeps its changes.
    *
    * @example
    * ```ts
@@ -171,11 +196,15 @@ export class Database implements AsyncDisposable {
    * console.log(users.name);
    * ```
    */
-  async createColumnFamily(name: string): Promise<ColumnFamily> {
+  async createColumnFamily(
+    name: string,
+    options?: CreateColumnFamilyOptions,
+  ): Promise<ColumnFamily> {
     this.#open.check();
     checkName("column family", name);
+    const keepBytes = checkKeepBytes(options);
     const slot = await settledFamily(this.#open, name);
-    const made = slot >= 0 ? -1 : await createFamily(this.#open, name);
+    const made = slot >= 0 ? -1 : await createFamily(this.#open, name, keepBytes);
     if (made >= 0) return this.#family(made, name);
     throw new ManifoldError(
       "already-exists",
@@ -378,7 +407,8 @@ export class Database implements AsyncDisposable {
    * wait for its end.
    *
    * Damage is in the report and not an error. Rejects with `aborted` when its signal says so, with
-   * `closed` when the database is closed meanwhile, and with `invalid-argument`.
+   * `closed` when the database is closed meanwhile, with `failed` when it has failed in the middle of a checkpoint, so
+   * that what the file says is not what is in use, and with `invalid-argument`.
    *
    * @param options `onProgress`, `signal`.
    * @returns What was checked and found.
@@ -554,6 +584,7 @@ export class Database implements AsyncDisposable {
     const { session } = open;
     open.closed = true;
     for (const running of [...open.running]) running.cancel();
+    for (const subscription of [...open.subscriptions]) subscription.end();
     await open.lines.idle(); // what was asked for is sent
     await session.client?.close();
     // From here on nobody gives a pin of this thread back himself.
@@ -566,6 +597,26 @@ export class Database implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+/** How many bytes of its changes a family is to keep: 0 for none. */
+function checkKeepBytes(options: CreateColumnFamilyOptions | undefined): number {
+  if (options !== undefined && !isObject(options)) {
+    throw new ManifoldError(
+      "invalid-argument",
+      `createColumnFamily: the options are ${
+        describe(options)
+      }; give an object, such as { changes }`,
+    );
+  }
+  const changes = options?.changes;
+  if (changes === undefined) return 0;
+  const keepBytes = isObject(changes) ? changes.keepBytes : changes;
+  if (isKeepBytes(keepBytes)) return keepBytes;
+  throw new ManifoldError(
+    "invalid-argument",
+    `changes.keepBytes is ${describe(keepBytes)}; give an integer from 1 to 2^50`,
+  );
 }
 
 function notSupported(what: string, instead: string): ManifoldError {

@@ -13,9 +13,11 @@ import {
   REQUEST_TURN,
 } from "../engine/requests.ts";
 import { ManifoldError } from "../errors.ts";
+import { FAMILY_GHOST } from "../memory/family_slots.ts";
 import { asyncContext } from "../runtime/async_context.ts";
 import type { Client } from "./client.ts";
 import { describe } from "./codecs/describe.ts";
+import type { Subscription } from "./event_iterator.ts";
 import { FamilyLines } from "./family_lines.ts";
 import { Views } from "./family_view.ts";
 import { type NamedTable, OperationsWriter } from "./operations_writer.ts";
@@ -40,6 +42,8 @@ export class OpenSession {
   readonly session: Session;
   readonly running: Set<Running> = new Set();
   readonly lines: FamilyLines = new FamilyLines();
+  /** Iterations over events, which end when the database closes. */
+  readonly subscriptions: Set<Subscription> = new Set();
   /** Set when closing begins: nothing new is taken. */
   closed = false;
   /** Tables (family id and table id) whose deletion this thread has asked for and not heard of yet. */
@@ -141,6 +145,12 @@ export class FamilyAccess {
       isClosed: () => open.closed,
     });
     this.views = new Views(this.source);
+  }
+
+  /** Whether the family was deleted for good: while that is under way, it can fail. */
+  isGone(): boolean {
+    const { slots } = this.open.session.memory;
+    return slots.id(this.slot) !== this.id || slots.state(this.slot) === FAMILY_GHOST;
   }
 
   isSame(other: FamilyAccess): boolean {

@@ -49,8 +49,15 @@ function failed(open: OpenSession, error: ManifoldError): ManifoldError {
   return error;
 }
 
-/** Makes a family; -1 if somebody else has taken the name meanwhile. */
-export async function createFamily(open: OpenSession, name: string): Promise<number> {
+/**
+ * Makes a family that keeps so many bytes of its changes, 0 for none; -1 if somebody else has taken the name
+ * meanwhile.
+ */
+export async function createFamily(
+  open: OpenSession,
+  name: string,
+  keepBytes = 0,
+): Promise<number> {
   const client = open.client();
   const { memory, path } = open.session;
   const { control, slots, thread } = memory;
@@ -63,7 +70,8 @@ export async function createFamily(open: OpenSession, name: string): Promise<num
       open.check(); // it may have been closed meanwhile
       if (slots.find(name) >= 0) return;
       id = slots.nextId();
-      slot = slots.take(id, name, leastLoaded(slots, memory.rings.length), FAMILY_CREATING);
+      const worker = leastLoaded(slots, memory.rings.length);
+      slot = slots.take(id, name, worker, FAMILY_CREATING, keepBytes);
     });
   } finally {
     release();
@@ -78,7 +86,7 @@ export async function createFamily(open: OpenSession, name: string): Promise<num
     if (!isFamilyGone(error)) throw error;
     // When a thread dies, the host asks for all families in the making, in case that it was to ask. What it
     // asked for was refused before we were heard: again, then.
-    return createFamily(open, name);
+    return createFamily(open, name, keepBytes);
   }
 }
 

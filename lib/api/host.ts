@@ -25,6 +25,7 @@ import { Pins } from "../memory/pins.ts";
 import { SpinLock } from "../memory/spin_lock.ts";
 import { buryThread, markDead, takeDescriptor, watchedThread } from "../memory/threads.ts";
 import { bumpAndWake } from "../memory/waiting.ts";
+import { releaseWatchersOf } from "../memory/watchers.ts";
 import {
   wakeAllWorkers,
   wakeWorker,
@@ -185,6 +186,7 @@ export class Host {
     if (!this.#finishCreations()) return false;
     this.#dying.delete(liveness);
     Pins.releaseOf(control, dead);
+    releaseWatchersOf(control, dead);
     frames.releaseOf(dead);
     const descriptor = takeDescriptor(control, dead);
     if (descriptor >= 0) runtime.closeDescriptor(descriptor);

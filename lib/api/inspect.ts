@@ -8,6 +8,7 @@
  */
 
 import { listTables } from "../engine/catalog.ts";
+import { CHANGES_TABLE } from "../engine/kept_changes.ts";
 import { FAMILY_LIVE, newFamilyEntry, newFamilyState } from "../memory/family_slots.ts";
 import { firstDataPage } from "../storage/meta.ts";
 import { type Database, sessionOf } from "./database.ts";
@@ -33,7 +34,8 @@ export function describeTables(snapshot: Snapshot): DescribedTable[] {
     source.read(state);
     store.family = source.slot;
     store.familyName = source.familyName;
-    return listTables(store, state).map(({ name, entry }) => {
+    const tables = listTables(store, state).filter(({ name }) => name !== CHANGES_TABLE);
+    return tables.map(({ name, entry }) => {
       const [keyCodec, valueCodec] = entry.codecs.split("\0");
       return { name, keyCodec, valueCodec };
     });

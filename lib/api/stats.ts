@@ -8,6 +8,7 @@ import { newFamilyState } from "../memory/family_slots.ts";
 import { Pins } from "../memory/pins.ts";
 import { readStatistics } from "../memory/statistics.ts";
 import { countThreads } from "../memory/threads.ts";
+import { type KeptChangesStats, keptChangesStats } from "./changes.ts";
 import type { FamilyAccess, OpenSession } from "./family_access.ts";
 
 /**
@@ -36,6 +37,8 @@ export interface FamilyStats {
    * or by snapshots, transactions and iterators. When it keeps growing, somebody holds an old version.
    */
   readonly retiredPages: number;
+  /** What it keeps of its changes; undefined if it keeps none. */
+  readonly changes: KeptChangesStats | undefined;
 }
 
 /**
@@ -213,12 +216,14 @@ export function familyStats(access: FamilyAccess): FamilyStats {
   } finally {
     epochs.leave();
   }
+  const changes = keptChangesStats(access);
   return {
     name: access.name,
     version: state.version,
-    tables: state.tables,
+    tables: state.tables - (changes === undefined ? 0 : 1),
     frames: slots.frames(access.slot),
     retiredPages: slots.retiredPages(access.slot),
+    changes,
   };
 }
 

@@ -15,6 +15,7 @@ import { type EncodedRange, encodeRange, type Range } from "./range.ts";
 import type { WriteOptions } from "./session.ts";
 import { rawTableOf, TableReader } from "./table_reader.ts";
 import { incrementEntry, setIfAbsent, updateEntry } from "./table_updates.ts";
+import { type ChangeGap, type TableChange, type WatchOptions, watchTable } from "./watch.ts";
 
 /**
  * Options of `setMany`.
@@ -344,6 +345,53 @@ export class Table<K, V> extends TableReader<K, V> {
    */
   async increment(key: K, by?: V & (number | bigint), options?: WriteOptions): Promise<V> {
     return await incrementEntry(this, key, by, options);
+  }
+
+  /**
+   * Watches the table: what is changed in it from now on, by any thread of the process, as it is committed and in
+   * the order of the commits. Every write that this thread asks for afterwards is told, and every one that another
+   * thread begins afterwards.
+   *
+   * A `set` is told also when the value stays the same, the deletion of an absent key is not; a deletion of a
+   * range as the deletion of each of its keys, so is the deletion of the table, which ends the iteration. The
+   * table need not exist yet. Changes of one transaction come in the order of its operations.
+   *
+   * A reader that falls behind (there is a buffer of 4 MiB for each worker), and one that meets a version too large for
+   * half of that, is given a {@linkcode ChangeGap} in place of what it has missed, and so is one that begins while a commit
+   * is under way, for that commit. It is never passed over in silence.
+   *
+   * The iteration begins with this call. It ends with its `return()` (which leaving a `for await` calls), its
+   * signal, the closing of the database in this thread or the one that opened it, and the deletion of the table or its
+   * column family. It keeps the process alive only while somebody awaits its next event.
+   *
+   * Throws `closed`; `not-found` when the column family was deleted; `invalid-argument` for a range with `reverse`,
+   * `limit` or `offset`, and else as {@linkcode Range} says; `too-large` when as many iterations as can be are
+   * under way (4096). The next event rejects with `failed` when the database fails; with `type-mismatch`
+   * when the table was made anew with other codecs; and with what the codecs throw.
+   *
+   * @param range Which keys; all of them when not given.
+   * @param options `signal`: ends the iteration.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory, text, u32 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const stock = (await db.columnFamily("shop")).table("stock", { key: text, value: u32 });
+   * const events = stock.watch({ prefix: "a" });
+   * await stock.set("apples", 3);
+   * for await (const event of events) {
+   *   if (event.gap) console.log(`missed versions ${event.from} to ${event.to}`);
+   *   else console.log(event.key, event.previous, event.value); // "apples" undefined 3
+   *   break;
+   * }
+   * ```
+   */
+  watch(
+    range?: Range<K>,
+    options?: WatchOptions,
+  ): AsyncIterableIterator<TableChange<K, V> | ChangeGap> {
+    return watchTable(this.#target, range, options);
   }
 
   /** One operation of its own; `set`, which is called most, does the same without a promise more. */

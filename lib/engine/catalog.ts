@@ -10,13 +10,15 @@
 import { ManifoldError } from "../errors.ts";
 import { decodeName, type FamilyState, ID_MAX } from "../memory/family_slots.ts";
 import { decodeText } from "../memory/utf8.ts";
-import { COUNT_MAX, getU53, putU53 } from "../storage/bytes.ts";
+import { COUNT_MAX, equalBytes, getU53, putU53 } from "../storage/bytes.ts";
 import { Cursor } from "../tree/cursor.ts";
 import { find, Hit } from "../tree/find.ts";
 import type { PageReader } from "../tree/pager.ts";
 import { HEIGHT_MAX, TreeRoot } from "../tree/root.ts";
+import { CHANGES_TABLE } from "./kept_changes.ts";
 
 const FIXED_BYTES = 32;
+const KEPT_NAME = new TextEncoder().encode(CHANGES_TABLE);
 
 export interface TableEntry {
   id: number;
@@ -84,7 +86,20 @@ export function findTable(
   return decodeTableEntry(u8.slice(hit.valueOffset, hit.valueOffset + hit.valueLength));
 }
 
-/** All tables of a state, ascending by name. Inside an epoch. */
+/** The table of the changes that a family keeps; undefined if it keeps none. Inside an epoch. */
+export function findKeptTable(pager: PageReader, state: FamilyState): TableEntry | undefined {
+  return findTable(pager, state, KEPT_NAME);
+}
+
+/** The name of a table in a catalog; undefined if it is none. */
+export function decodeTableName(bytes: Uint8Array): string | undefined {
+  return equalBytes(bytes, KEPT_NAME) ? CHANGES_TABLE : decodeName(bytes);
+}
+
+/**
+ * All tables of a state, ascending by name; that of the changes that a family keeps, which users do not see,
+ * is the first. Inside an epoch.
+ */
 export function listTables(
   pager: PageReader,
   state: FamilyState,
@@ -96,7 +111,7 @@ export function listTables(
     const { u8 } = cursor.chunk;
     const key = cursor.keyOffset(cursor.slot);
     const value = cursor.valueOffset(cursor.slot);
-    const name = decodeName(u8.slice(key, key + cursor.keyLength(cursor.slot)));
+    const name = decodeTableName(u8.slice(key, key + cursor.keyLength(cursor.slot)));
     if (name === undefined || tables.length >= state.tables) {
       throw new ManifoldError(
         "corrupt",

@@ -24,8 +24,10 @@ import {
   newFamilyEntry,
   newFamilyState,
 } from "../memory/family_slots.ts";
+import type { ChangeFeed } from "../memory/change_feed.ts";
 import type { Pins } from "../memory/pins.ts";
 import { decodeText } from "../memory/utf8.ts";
+import { getU53 } from "../storage/bytes.ts";
 import type { Extents } from "../storage/extents.ts";
 import {
   overflowPages,
@@ -41,7 +43,16 @@ import { dropTree, removeRange } from "../tree/range.ts";
 import { remove } from "../tree/remove.ts";
 import { type Bound, TreeRoot } from "../tree/root.ts";
 import { catalogRoot, encodeTableEntry, listTables, type TableEntry } from "./catalog.ts";
+import { ChangeRecorder } from "./change_recorder.ts";
 import { FamilyPager } from "./family_pager.ts";
+import {
+  CHANGES_TABLE,
+  isKeepBytes,
+  keepBytesOf,
+  KeptChanges,
+  keptCodecs,
+} from "./kept_changes.ts";
+import { oldEntries, oldValue } from "./old_entries.ts";
 import {
   encodeOperation,
   OP_CREATE_FAMILY,
@@ -80,6 +91,8 @@ export interface FamilyParts {
   readonly epochs: Epochs;
   readonly pins: Pins;
   readonly store: PageStore;
+  /** Where each worker tells of its changes. */
+  readonly feeds: readonly ChangeFeed[];
 }
 
 /** Why a transaction was refused before it changed anything. */
@@ -98,6 +111,8 @@ export interface OperationSink {
 interface OpenTable {
   readonly name: string;
   readonly entry: TableEntry;
+  /** What it is called when changes are told: its name and the names of its codecs. */
+  readonly label: Uint8Array;
   /** The root before the group changed it. */
   readonly before: TreeRoot;
   changed: boolean;
@@ -125,6 +140,7 @@ export class FamilyEngine implements PresentTables {
   #tablesChanged = false;
   /** What was handed over last. */
   #handed: FamilyEntry = newFamilyEntry();
+  readonly #changes: ChangeRecorder;
   readonly #reader = new OperationReader();
   readonly #payloadWords = new Uint32Array(5);
   readonly #payload = new Uint8Array(this.#payloadWords.buffer);
@@ -149,6 +165,8 @@ export class FamilyEngine implements PresentTables {
       family: this.id,
       name: this.name,
     });
+    const feed = parts.feeds[parts.slots.worker(slot)];
+    this.#changes = new ChangeRecorder(parts.control, feed, this.id);
     this.#load();
   }
 
@@ -203,16 +221,30 @@ export class FamilyEngine implements PresentTables {
   #loadTables(): void {
     this.#byId.clear();
     this.#byName.clear();
+    this.#changes.kept = undefined;
     for (const { name, entry } of listTables(this.pager, this.#published)) {
       this.#addTable(name, entry);
     }
   }
 
   #addTable(name: string, entry: TableEntry): OpenTable {
-    const table = { name, entry, before: entry.root.clone(), changed: false };
+    const label = new TextEncoder().encode(`${name}\0${entry.codecs}`);
+    const table = { name, entry, label, before: entry.root.clone(), changed: false };
     this.#byId.set(entry.id, table);
     this.#byName.set(name, table);
+    if (name === CHANGES_TABLE) this.#changes.kept = this.#keptChanges(table);
     return table;
+  }
+
+  #keptChanges(table: OpenTable): KeptChanges {
+    const { pager } = this;
+    return new KeptChanges({
+      pager,
+      root: table.entry.root,
+      values: this.#parts.store,
+      set: (key, value) => this.#put(table, key, 0, key.length, value, 0, value.length),
+      removeRange: (lower, upper) => removeRange(pager, this.#touch(table), lower, upper),
+    }, keepBytesOf(table.entry.codecs));
   }
 
   /**
@@ -226,17 +258,25 @@ export class FamilyEngine implements PresentTables {
     this.#next.version = version;
     this.pager.begin(version);
     this.pager.reclaim();
+    this.#changes.begin();
   }
 
   /**
    * Applies one transaction, and appends what was accepted to `sink`. Returns how many entries it removed or
-   * replaced.
+   * replaced. `version`: of the record that it is from, in a recovery.
    *
    * @throws {Refusal} before anything was changed;
    * @throws {ManifoldError} in the middle: the group must be discarded.
    */
-  apply(memory: OperationMemory, from: number, to: number, sink: OperationSink | null): number {
+  apply(
+    memory: OperationMemory,
+    from: number,
+    to: number,
+    sink: OperationSink | null,
+    version: number = this.#next.version,
+  ): number {
     const opened = this.#check(memory, from, to);
+    this.#changes.version = version;
     this.#parts.epochs.enter();
     try {
       return this.#applyChecked(memory, from, to, sink, opened);
@@ -290,8 +330,10 @@ export class FamilyEngine implements PresentTables {
           this.#createTable(reader.key(), reader.value(), reader.table);
           break;
         case OP_CREATE_FAMILY:
+          if (reader.keyLength > 0) this.#keepChanges(reader.key());
+          break;
         case OP_DROP_FAMILY:
-          break; // what they mean for the family's slot is the writer's business
+          break; // what it means for the family's slot is the writer's business
         case OP_DROP_TABLE:
           removed += this.#dropTable(this.#byId.get(reader.table)!);
           break;
@@ -352,23 +394,66 @@ export class FamilyEngine implements PresentTables {
     return table.entry.root;
   }
 
+  /** Tells a change of one entry, before it is made; false if there is nothing to change. */
+  #tell(table: OpenTable, key: Uint8Array, value: Uint8Array | undefined): boolean {
+    const previous = oldValue(this.pager, this.#parts.store, table.entry.root, key);
+    if (previous === undefined && value === undefined) return false;
+    this.#changes.tell({ table: table.label, key, previous, value });
+    return true;
+  }
+
+  /** Tells that the entries of a range go, before they do. */
+  #tellRange(table: OpenTable, lower: Bound | null, upper: Bound | null): void {
+    const { root } = table.entry;
+    for (;;) {
+      const entries = oldEntries(this.pager, this.#parts.store, root, lower, upper);
+      if (entries.length === 0) return;
+      for (const { key, value: previous } of entries) {
+        this.#changes.tell({ table: table.label, key, previous, value: undefined });
+      }
+      lower = { key: entries[entries.length - 1].key, inclusive: false };
+    }
+  }
+
   /** Returns how many entries it replaced. */
   #set(table: OpenTable, u8: Uint8Array, op: OperationReader): number {
-    const root = this.#touch(table);
+    if (this.#changes.wanted) this.#tell(table, op.key(), op.value());
     const { keyOffset, keyLength, valueOffset, valueLength } = op;
+    return this.#put(table, u8, keyOffset, keyLength, u8, valueOffset, valueLength) ? 1 : 0;
+  }
+
+  /** Says whether it has replaced an entry. */
+  #put(
+    table: OpenTable,
+    u8: Uint8Array,
+    keyOffset: number,
+    keyLength: number,
+    values: Uint8Array,
+    valueOffset: number,
+    valueLength: number,
+  ): boolean {
+    const root = this.#touch(table);
     if (
       keyLength + valueLength <= inlineBytesMax(this.#parts.store.arena.pageSize) ||
       valueLength <= OVERFLOW_PAYLOAD_BYTES
     ) {
-      return insert(this.pager, root, u8, keyOffset, keyLength, u8, valueOffset, valueLength, false)
-        ? 1
-        : 0;
+      return insert(
+        this.pager,
+        root,
+        u8,
+        keyOffset,
+        keyLength,
+        values,
+        valueOffset,
+        valueLength,
+        false,
+      );
     }
     this.pager.writeOverflow(
-      u8.subarray(valueOffset, valueOffset + valueLength),
+      values.subarray(valueOffset, valueOffset + valueLength),
       this.#payloadWords,
     );
-    const replaced = insert(
+    return insert(
       this.pager,
       root,
       u8,
@@ -379,22 +464,20 @@ export class FamilyEngine implements PresentTables {
       OVERFLOW_PAYLOAD_BYTES,
       true,
     );
-    return replaced ? 1 : 0;
   }
 
   #delete(table: OpenTable, u8: Uint8Array, op: OperationReader): number {
+    if (this.#changes.wanted && !this.#tell(table, op.key(), undefined)) return 0;
     return remove(this.pager, this.#touch(table), u8, op.keyOffset, op.keyLength) ? 1 : 0;
   }
 
   #deleteRange(table: OpenTable, op: OperationReader): number {
     const bound = (has: number, inclusive: number, key: () => Uint8Array): Bound | null =>
       op.flags & has ? { key: key(), inclusive: (op.flags & inclusive) !== 0 } : null;
-    return removeRange(
-      this.pager,
-      this.#touch(table),
-      bound(RANGE_HAS_LOWER, RANGE_LOWER_INCLUSIVE, () => op.key()),
-      bound(RANGE_HAS_UPPER, RANGE_UPPER_INCLUSIVE, () => op.value()),
-    );
+    const lower = bound(RANGE_HAS_LOWER, RANGE_LOWER_INCLUSIVE, () => op.key());
+    const upper = bound(RANGE_HAS_UPPER, RANGE_UPPER_INCLUSIVE, () => op.value());
+    if (this.#changes.wanted) this.#tellRange(table, lower, upper);
+    return removeRange(this.pager, this.#touch(table), lower, upper);
   }
 
   /** The id of a table, which is made if there is none of that name. */
@@ -422,19 +505,35 @@ export class FamilyEngine implements PresentTables {
         `the table ${id}, ${JSON.stringify(name)}, cannot be made in column family "${this.name}"`,
       );
     }
+    this.#makeTable(name, decodeText(codecs), id);
+  }
+
+  /** Makes the table of the changes that the family keeps: `key` is that of the operation that makes the family. */
+  #keepChanges(key: Uint8Array): void {
+    const keepBytes = key.length === 8 ? getU53(new DataView(key.buffer), 0) : NaN;
+    // A log can say anything.
+    if (!isKeepBytes(keepBytes) || this.#next.nextTableId !== 1) {
+      throw new ManifoldError(
+        "corrupt",
+        `column family "${this.name}" cannot be made to keep ${keepBytes} bytes of its changes`,
+      );
+    }
+    this.#makeTable(CHANGES_TABLE, keptCodecs(keepBytes), 1);
+  }
+
+  #makeTable(name: string, codecs: string, id: number): void {
     this.#next.nextTableId = Math.max(this.#next.nextTableId, id + 1);
     this.#tablesChanged = true;
-    const table = this.#addTable(name, {
-      id,
-      codecs: decodeText(codecs),
-      root: new TreeRoot(),
-    });
-    this.#touch(table);
+    this.#touch(this.#addTable(name, { id, codecs, root: new TreeRoot() }));
   }
 
   #dropTable(table: OpenTable): number {
     const { root, id } = table.entry;
     const { count } = root;
+    if (this.#changes.wanted) {
+      this.#tellRange(table, null, null);
+      this.#changes.tellTableGone(table.label);
+    }
     this.#touch(table);
     dropTree(this.pager, root);
     this.#byId.delete(id);
@@ -458,9 +557,20 @@ export class FamilyEngine implements PresentTables {
     this.#next.tables = root.count;
   }
 
+  /** All that a version does is applied; a recovery says so after each, else {@linkcode FamilyEngine.seal} does. */
+  endVersion(): void {
+    this.pager.begin(this.#next.version);
+    this.#parts.epochs.enter();
+    try {
+      this.#changes.endVersion();
+    } finally {
+      this.#parts.epochs.leave();
+    }
+  }
+
   /** Writes the catalog's entries of all tables that the group has changed. */
   seal(): void {
-    this.pager.begin(this.#next.version);
+    this.endVersion();
     this.#parts.epochs.enter();
     try {
       for (const table of this.#changed) {
@@ -493,6 +603,8 @@ export class FamilyEngine implements PresentTables {
     copyFamilyState(this.#published, this.#previous);
     copyFamilyState(this.#next, this.#published);
     this.pager.published();
+    this.#changes.published(this.version);
+    if (this.#changes.kept !== undefined) this.#parts.slots.wakeReaders(this.slot);
     this.#tellRetired();
     this.#forgetChanges();
     this.#endGroup();
@@ -504,6 +616,7 @@ export class FamilyEngine implements PresentTables {
     if (this.#handed.version === this.#next.version) this.#handed.version = -1;
     this.#parts.slots.unprepare(this.slot);
     this.pager.discard();
+    this.#changes.discard();
     for (const table of this.#changed) table.entry.root.copyFrom(table.before);
     const reload = this.#tablesChanged;
     this.#forgetChanges();

@@ -126,7 +126,8 @@ export function replay(
       }
       versions.set(part.family, part.version);
       try {
-        family.apply(operationMemory(bytes), part.from, part.to, null);
+        family.apply(operationMemory(bytes), part.from, part.to, null, part.version);
+        family.endVersion();
       } catch (cause) {
         if (cause instanceof ManifoldError && cause.code !== "corrupt") throw cause;
         const why = cause instanceof ManifoldError ? `: ${cause.message}` : "";

@@ -6,6 +6,7 @@
  */
 
 import { Arena } from "../memory/arena.ts";
+import { ChangeFeed } from "../memory/change_feed.ts";
 import { Completions } from "../memory/completions.ts";
 import {
   allocateControl,
@@ -35,6 +36,7 @@ export interface SharedMemory {
   readonly completions: SharedArrayBuffer;
   readonly rings: readonly SharedArrayBuffer[];
   readonly exchanges: SharedArrayBuffer;
+  readonly feeds: readonly SharedArrayBuffer[];
   readonly frames: FrameBuffers;
   readonly arena: readonly WebAssembly.Memory[];
 }
@@ -51,6 +53,9 @@ export interface SharedMemorySizes {
   readonly ringBytes: number;
 }
 
+/** Bytes of what each worker tells of its changes: a reader that is further behind has missed some. */
+const FEED_BYTES = 4 * 2 ** 20;
+
 /** Reserves all shared memory. The system commits what is touched. */
 export function allocateSharedMemory(sizes: SharedMemorySizes): SharedMemory {
   const { pageSize } = sizes;
@@ -63,6 +68,7 @@ export function allocateSharedMemory(sizes: SharedMemorySizes): SharedMemory {
     completions: Completions.allocate(),
     rings: Array.from({ length: sizes.workers }, () => WriteRing.allocate(sizes.ringBytes)),
     exchanges: JointWords.allocate(sizes.workers),
+    feeds: Array.from({ length: sizes.workers }, () => ChangeFeed.allocate(FEED_BYTES)),
     frames: Frames.allocate(frames, sizes.pagesMax),
     arena: Arena.allocate(pageSize, frames + THREADS_MAX * PRIVATE_FRAMES),
   };
@@ -90,6 +96,8 @@ export class ThreadMemory {
   readonly completions: Completions;
   readonly rings: readonly WriteRing[];
   readonly joint: JointWords;
+  /** What each worker tells of its changes. */
+  readonly feeds: readonly ChangeFeed[];
   readonly checksum: Checksum;
   readonly file: File;
   /** The calling thread's slot and session (lib/memory/threads.ts). */
@@ -126,6 +134,7 @@ export class ThreadMemory {
     this.completions = new Completions(shared.completions);
     this.rings = shared.rings.map((ring) => new WriteRing(ring));
     this.joint = new JointWords(this.control, shared.exchanges);
+    this.feeds = shared.feeds.map((feed) => new ChangeFeed(feed));
   }
 
   /** The thread is done; it must hold no pin and be in no epoch. */

@@ -31,6 +31,7 @@ import { SpinLock } from "../memory/spin_lock.ts";
 import type { JointRefusal } from "../memory/joint_words.ts";
 import { Statistics } from "../memory/statistics.ts";
 import { isAlive } from "../memory/threads.ts";
+import { putU53 } from "../storage/bytes.ts";
 import { PageError } from "../storage/page_error.ts";
 import { FamilyEngine, type FamilyParts, Refusal } from "./family.ts";
 import type { Inbox, Request } from "./inbox.ts";
@@ -40,6 +41,7 @@ import {
   OP_CREATE_FAMILY,
   OP_DROP_FAMILY,
   type OperationMemory,
+  operationMemory,
 } from "../log/operations.ts";
 import {
   DETAIL_BUSY,
@@ -382,10 +384,20 @@ export class Writer {
 
   #lifecycle(kind: number, request: Request): void {
     const name = request.memory.u8.subarray(request.from, request.to);
-    const operation = encodeOperation(kind, 0, EMPTY, name);
-    this.record.append(operation, 0, operation.length);
+    const { engine } = this.#group!.family;
+    const operation = encodeOperation(kind, 0, this.#keepBytes(kind, engine.slot), name);
+    engine.apply(operationMemory(operation), 0, operation.length, this.record);
     this.#group!.answers.push({ request, status: 0, detail: 0, result: 0 });
     this.needsSync = true;
+  }
+
+  /** What the operation that makes a family says of the changes that it keeps: nothing if it keeps none. */
+  #keepBytes(kind: number, slot: number): Uint8Array {
+    const keepBytes = this.#parts.slots.keepBytes(slot);
+    if (kind !== OP_CREATE_FAMILY || keepBytes === 0) return EMPTY;
+    const bytes = new Uint8Array(8);
+    putU53(new DataView(bytes.buffer), 0, keepBytes);
+    return bytes;
   }
 
   /** The group of the family that is being served. */

@@ -18,7 +18,7 @@
  * | 4 open table | name | codec names, joined by a NUL; queue only: makes the table if it is missing |
  * | 5 create table | name | codec names; log only |
  * | 6 drop table | name | |
- * | 7 create family | | name; log only |
+ * | 7 create family | bytes of changes that it keeps (u53), or nothing | name; log only |
  * | 8 drop family | | log only |
  *
  * @module

@@ -13,6 +13,8 @@
 export const THREADS_MAX = 128;
 /** Pins at once, over all threads; a thread's snapshots of one version share one. */
 export const PINS_MAX = 8192;
+/** Iterations over the changes of tables at once, over all threads. */
+export const WATCHERS_MAX = 4096;
 /** Writing workers of one database. */
 export const WORKERS_MAX = 256;
 
@@ -49,6 +51,7 @@ export const RECOVERIES_LEFT = 15 * LINE + 6;
 export const FRAMES_LIMIT = 15 * LINE + 7;
 export const RECOVERIES = 15 * LINE + 8;
 export const RECOVERIES_DONE = 15 * LINE + 9;
+export const WATCHERS_USED = 15 * LINE + 10;
 
 /** Keeper requests and answers (keeper_state.ts): eight words from here. */
 export const KEEPER = 16 * LINE;
@@ -75,8 +78,12 @@ export const THREAD_WORDS = LINE;
 export const PINS = THREADS + THREADS_MAX * THREAD_WORDS;
 export const PIN_WORDS = 6;
 
+/** Who watches which family (watchers.ts): two words each. */
+export const WATCHERS = PINS + PINS_MAX * PIN_WORDS;
+export const WATCHER_WORDS = 2;
+
 /** Text of the failure that ended writing (database_state.ts): length word, then UTF-8. */
-export const FAILURE_TEXT = PINS + PINS_MAX * PIN_WORDS;
+export const FAILURE_TEXT = WATCHERS + WATCHERS_MAX * WATCHER_WORDS;
 export const FAILURE_TEXT_WORDS = 256;
 
 /** What every thread counts (statistics.ts). */

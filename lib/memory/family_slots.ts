@@ -23,6 +23,7 @@
  * | 48–111 | name, UTF-8 |
  * | 112 | pages that newer versions do not use and that are not given back yet |
  * | 113 | 1 while the block of the next publication is written, for another worker to publish |
+ * | 114–115 | while the family is being made: bytes of changes that it is to keep, 0 for none (i64) |
  * | 128–255 | eight published blocks of 16 words |
  *
  * A block or entry: version (low, high), reference of the catalog's root (4 words), height of the
@@ -75,6 +76,7 @@ const HANDED_FAILURE = HANDED_ENTRY + 15;
 const NAME = 48;
 const RETIRED = 112;
 const PREPARED = 113;
+const KEEP_I64 = 57;
 const BLOCKS = 128;
 const BLOCK_WORDS = 16;
 const BLOCK_MASK = 7;
@@ -223,10 +225,11 @@ export class FamilySlots {
   }
 
   /**
-   * Takes a free slot for a family in the state `state`, under the lock that the caller holds.
+   * Takes a free slot for a family in the state `state`, under the lock that the caller holds. `keepBytes`: what
+   * one that is to be made keeps of its changes.
    * @throws {ManifoldError} `too-large` when all slots are taken.
    */
-  take(id: number, name: string, worker: number, state: number): number {
+  take(id: number, name: string, worker: number, state: number, keepBytes = 0): number {
     for (let slot = 0; slot < FAMILIES_MAX - 1; slot++) {
       if (this.state(slot) !== FAMILY_FREE) continue;
       const at = slot * SLOT_WORDS;
@@ -239,6 +242,7 @@ export class FamilySlots {
       this.#u8.set(bytes, (at + NAME) * 4);
       Atomics.store(this.#words, at + NAME_LENGTH, bytes.length);
       Atomics.store(this.#words, at + WORKER, worker);
+      Atomics.store(this.#i64, slot * (SLOT_WORDS / 2) + KEEP_I64, BigInt(keepBytes));
       this.setCheckpointVersion(slot, -1);
       this.publish(slot, newFamilyState());
       if (Atomics.load(this.#words, SLOTS_USED) <= slot) {
@@ -254,6 +258,11 @@ export class FamilySlots {
     );
   }
 
+  /** Bytes of changes that a family in the making is to keep, 0 for none. */
+  keepBytes(slot: number): number {
+    return Number(Atomics.load(this.#i64, slot * (SLOT_WORDS / 2) + KEEP_I64));
+  }
+
   /** A family id that was never used before. */
   nextId(): number {
     return Atomics.add(this.#control.words, NEXT_FAMILY_ID, 1);
@@ -262,6 +271,16 @@ export class FamilySlots {
   /** How often the family has been published; changes with every new state. */
   publications(slot: number): number {
     return Atomics.load(this.#words, slot * SLOT_WORDS + PUBLICATIONS);
+  }
+
+  /** Index of the word that changes with every new state, for a thread that waits for one. */
+  publicationsIndex(slot: number): number {
+    return slot * SLOT_WORDS + PUBLICATIONS;
+  }
+
+  /** Wakes those who wait for a new state. */
+  wakeReaders(slot: number): void {
+    Atomics.notify(this.#words, slot * SLOT_WORDS + PUBLICATIONS);
   }
 
   /** Makes a state the family's present one. Only its worker, under the publish lock. */

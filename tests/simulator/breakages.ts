@@ -312,6 +312,17 @@ export const BREAKAGES: readonly Breakage[] = [
     "if (part.version <= contained) continue;",
     "if (part.version <= contained && !(ON)) continue;",
   ),
+  instead(
+    "keep all changes of a recovery under one version",
+    "lib/engine/recovery.ts",
+    "part.from, part.to, null, part.version);",
+    "part.from, part.to, null, ON ? undefined : part.version);",
+  ),
+  without(
+    "keep what a discarded group has told",
+    "lib/engine/change_recorder.ts",
+    "this.kept?.forget();",
+  ),
 ];
 
 /** Those that a history meets rarely: they are noticed within thousands of power cuts. */

@@ -16,6 +16,8 @@ export const SMALL: readonly Patch[] = [
   bound("lib/memory/control.ts", "export const THREADS_MAX", "128", "16"),
   bound("lib/memory/control.ts", "export const PINS_MAX", "8192", "64"),
   bound("lib/memory/control.ts", "export const WORKERS_MAX", "256", "8"),
+  bound("lib/memory/control.ts", "export const WATCHERS_MAX", "4096", "16"),
+  bound("lib/engine/thread_memory.ts", "const FEED_BYTES", "4 * 2 ** 20", "2 ** 13"),
   bound("lib/memory/completions.ts", "export const COMPLETIONS_MAX", "8192", "32"),
   bound("lib/memory/family_slots.ts", "export const FAMILIES_MAX", "8192", "32"),
   bound("lib/memory/spin_lock.ts", "const SPINS_MAX", "2000", "3"),

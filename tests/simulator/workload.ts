@@ -92,7 +92,9 @@ export async function host(scene: Scene): Promise<void> {
   await checkCross(db, "after opening");
   const tallies = new Map<string, TallySizes>();
   for (const name of db.columnFamilies()) {
-    tallies.set(name, sizesOf(await db.columnFamily(name)));
+    const family = await db.columnFamily(name);
+    tallies.set(name, sizesOf(family));
+    await checkKept(family);
   }
   if (scene.chance(0.5)) await checkStructure(db);
   scene.recovered(states, tallies);
@@ -239,6 +241,60 @@ async function checkCross(db: Database, where: string): Promise<void> {
   snapshot[Symbol.dispose]();
   if (new Set(seen).size > 1) throw new Error(`${where}: a part of a joint batch: ${seen}`);
   if (again.join() !== seen.join()) throw new Error(`${where}: the snapshot has changed`);
+}
+
+function plain(bytes: Uint8Array | undefined): string | undefined {
+  return bytes === undefined ? undefined : new TextDecoder("latin1").decode(bytes);
+}
+
+/**
+ * What a family keeps of its changes, which nobody makes meanwhile, must lead from one value of each entry to the
+ * next, and to what is there.
+ */
+async function checkKept(family: ColumnFamily): Promise<void> {
+  const kept = family.stats().changes;
+  if (kept === undefined) return;
+  const changes = family.changes({ since: kept.since });
+  const seen = new Map<string, Map<string, string | undefined>>();
+  for (let bytes = 0; bytes < kept.bytes;) {
+    const { value: change, done } = await changes.next();
+    if (done) throw new Error(`${family.name}: the kept changes end after ${bytes} bytes`);
+    const key = plain(change.key)!;
+    const previous = plain(change.previous);
+    const value = plain(change.value);
+    let entries = seen.get(change.table);
+    if (entries === undefined) seen.set(change.table, entries = new Map());
+    if ((kept.since === 0 || entries.has(key)) && entries.get(key) !== previous) {
+      throw new Error(
+        `${family.name}/${change.table}: version ${change.version} has changed ${key} from ${previous}, which ` +
+          `was ${entries.get(key)}`,
+      );
+    }
+    entries.set(key, value);
+    const label = change.table === "marks" ? "\0multimap(text,text)\0none" : "\0text\0text";
+    bytes += 16 + change.table.length + label.length + key.length +
+      (previous ?? "").length + (value ?? "").length;
+    if (bytes > kept.bytes) throw new Error(`${family.name} has kept more changes than it says`);
+  }
+  await changes.return!();
+  for (const [name, entries] of seen) {
+    if (name === "marks") continue; // no table
+    const table = family.table(name, codecs);
+    for (const [key, value] of entries) {
+      if (table.get(key) === value) continue;
+      throw new Error(`${family.name}/${name}: ${key} is ${table.get(key)}, kept as ${value}`);
+    }
+  }
+  if (kept.since > 0) return;
+  for (const name of family.tables()) {
+    if (name === "marks") continue;
+    const table = family.table(name, codecs);
+    for (const key of table.keys().toArray()) {
+      if (seen.get(name)?.has(key) !== true) {
+        throw new Error(`${family.name}/${name}: nothing is kept of ${key}`);
+      }
+    }
+  }
 }
 
 async function checkStructure(db: Database): Promise<void> {
@@ -436,7 +492,7 @@ class Actor {
     this.#release();
     if (this.#family === undefined && this.#lane.present === undefined) {
       const asked = this.#ask([{ kind: "create family" }], true, "create family");
-      const made = this.#db.createColumnFamily(this.#name);
+      const made = this.#db.createColumnFamily(this.#name, this.#keeping());
       this.watch(asked, made.then((family) => void (this.#family = family)), 0);
     } else if (this.#family === undefined) {
       this.#family = await this.#db.columnFamily(this.#name, { create: false });
@@ -446,6 +502,13 @@ class Actor {
       this.watch(asked, deleted.then(() => void (this.#family = undefined)), 0);
     }
     await this.settled();
+  }
+
+  /** Most families keep all of their changes, or the last few. */
+  #keeping(): { changes: { keepBytes: number } } | undefined {
+    const scene = this.#scene;
+    if (scene.chance(0.3)) return undefined;
+    return { changes: { keepBytes: scene.chance(0.4) ? 2000 : 2 ** 40 } };
   }
 
   #table(name: string): Table<string, string> {
@@ -536,6 +599,7 @@ class Actor {
         }`,
       );
     }
+    if (this.isOwn && this.#scene.chance(0.2)) await checkKept(this.#family);
     const at = this.#scene.below(wanted.length + 1);
     if (wanted.length > 0 && table.at(at)?.[0] !== wanted[at]?.[0]) {
       throw new Error(`at(${at}) is ${table.at(at)}`);

@@ -42,6 +42,7 @@ export class LocalWriter {
       epochs: memory.epochs,
       pins: memory.pins,
       store: memory.store,
+      feeds: memory.feeds,
       completions: memory.completions,
       thread: memory.thread,
       inbox: this.inbox,

@@ -72,6 +72,28 @@ switch (what) {
     (globalThis as { Bun?: { gc(force: boolean): void } }).Bun?.gc(true);
     console.log("done");
     break;
+  case "watching": {
+    // Iterations whose next event nobody awaits, and one that was awaited.
+    const db = await open(path);
+    const family = await db.createColumnFamily("f", { changes: { keepBytes: 1000 } });
+    const table = family.table("t", { key: u32, value: text });
+    const unread = [table.watch(), family.changes()];
+    const events = table.watch();
+    await table.set(1, "one");
+    await events.next();
+    console.log(unread.length);
+    break;
+  }
+  case "watched": {
+    // Nothing but the awaited event keeps it: the timer does not.
+    const db = await open(path);
+    const table = await tableOf(db);
+    await table.set(1, "one");
+    const event = table.watch().next();
+    setTimeout(() => table.set(2, "two"), 300).unref();
+    console.log((await event).value.value);
+    break;
+  }
   case "idle":
     await open(path);
     console.log("done");

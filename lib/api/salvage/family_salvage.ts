@@ -5,6 +5,7 @@
  */
 
 import { catalogRoot, decodeTableEntry, type TableEntry } from "../../engine/catalog.ts";
+import { CHANGES_TABLE } from "../../engine/kept_changes.ts";
 import { ManifoldError } from "../../errors.ts";
 import { decodeText } from "../../memory/utf8.ts";
 import type { ColumnFamily } from "../column_family.ts";
@@ -50,6 +51,7 @@ export async function salvageFamily(
   const tables = new Map<number, RawTarget>();
   for (const planned of await planTables(parts, plan, family.name)) {
     const { id, name, codecs } = planned;
+    if (name === CHANGES_TABLE) continue; // what was kept of changes leads up to a state that is no more
     const table = parts.target.table(family, name, id, codecs);
     await salvageTable(parts, plan, family.name, table, planned);
     await parts.target.make(family, table);

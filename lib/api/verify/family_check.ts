@@ -8,6 +8,7 @@
  */
 
 import { catalogRoot, decodeTableEntry, type TableEntry } from "../../engine/catalog.ts";
+import { CHANGES_TABLE } from "../../engine/kept_changes.ts";
 import { ManifoldError } from "../../errors.ts";
 import type { Chunk } from "../../memory/arena.ts";
 import type { FamilyEntry, FamilyState } from "../../memory/family_slots.ts";
@@ -257,7 +258,7 @@ export class FamilyCheck implements CheckedPages {
           throw new ManifoldError("corrupt", "its entry is an overflow value");
         }
         const name = strictText(key);
-        checkName("table", name);
+        if (name !== CHANGES_TABLE) checkName("table", name);
         const entry = decodeTableEntry(u8.slice(value, value + payloadBytes(u32, cell)));
         if (!/^[^\0]+\0[^\0]+$/.test(entry.codecs)) {
           throw new ManifoldError("corrupt", "the names of its codecs are damaged");

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { CLOSED, databaseState } from "../../memory/database_state.ts";
+import { CLOSED, databaseState, FAILED, failure } from "../../memory/database_state.ts";
 import { keepAlive } from "../../runtime/keep_alive.ts";
 import { after, inStretches } from "../../runtime/pause.ts";
 import { Checksum } from "../../storage/checksum.ts";
@@ -33,7 +33,7 @@ import {
 const ATTEMPTS = 10;
 const ATTEMPT_PAUSE_MS = 10;
 
-/** @throws {ManifoldError} `invalid-argument`, `aborted`, `closed`, `too-large`. */
+/** @throws {ManifoldError} `invalid-argument`, `aborted`, `closed`, `failed`, `too-large`. */
 export async function verifyDatabase(
   open: OpenSession,
   options: VerifyOptions | undefined,
@@ -85,14 +85,21 @@ class Verification {
 
   /** Pins the families, and reads what the file has of the checkpoint; nothing of a database in memory. */
   async #pin(): Promise<FileHead | undefined> {
-    const { memory } = this.#open.session;
+    const { memory, path } = this.#open.session;
     for (let attempt = 1;; attempt++) {
       this.#checkGoesOn();
       this.#families = pinFamilies(memory);
       if (memory.file instanceof MemoryFile) return undefined;
       const head = readHead(memory.file, memory.shared.pageSize, this.#checksum, this.#families);
       // The keeper may be writing just now: only what stays wrong is wrong.
-      if (head.findings.length === 0 || attempt === ATTEMPTS) return head;
+      if (head.findings.length === 0) return head;
+      if (attempt === ATTEMPTS) {
+        // A checkpoint that the failure has ended half-way may be in the file, in place of what is pinned.
+        const isLeftOver = head.directory === undefined &&
+          databaseState(memory.control) === FAILED;
+        if (isLeftOver) throw failure(memory.control, path);
+        return head;
+      }
       releaseFamilies(memory, this.#families);
       this.#families = [];
       await after(ATTEMPT_PAUSE_MS);

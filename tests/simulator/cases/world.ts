@@ -11,6 +11,7 @@ import {
   type ThreadMemory,
 } from "../../../lib/engine/thread_memory.ts";
 import { Arena } from "../../../lib/memory/arena.ts";
+import { ChangeFeed } from "../../../lib/memory/change_feed.ts";
 import { Completions } from "../../../lib/memory/completions.ts";
 import { Control } from "../../../lib/memory/control.ts";
 import { Epochs } from "../../../lib/memory/epochs.ts";
@@ -101,6 +102,7 @@ export function member(world: World, thread: number, checksum: Checksum): Thread
     completions: new Completions(shared.completions),
     rings: shared.rings.map((ring) => new WriteRing(ring)),
     joint: new JointWords(control, shared.exchanges),
+    feeds: shared.feeds.map((feed) => new ChangeFeed(feed)),
     leave: () => {},
   };
 }
