@@ -5,7 +5,7 @@
  */
 
 import type { Anomaly } from "./anomaly.ts";
-import { ALL, Graph, REAL_TIME, RW, WR, WW } from "./graph.ts";
+import { ALL, type Graph, REAL_TIME, RW, WR, WW } from "./graph.ts";
 import { type History, shown } from "./history.ts";
 
 /** Searches of a component; larger ones are not searched from everywhere. */
