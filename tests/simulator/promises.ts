@@ -17,6 +17,7 @@ export class SimulatedPromise<T> {
   #reactions: Reaction[] = [];
   #locked = false;
   #lookedAt = false;
+  #settledIn: Thread | undefined;
 
   readonly resolve = (value: unknown): void => {
     if (this.#locked) return;
@@ -34,6 +35,7 @@ export class SimulatedPromise<T> {
   #settle(failed: boolean, value: unknown): void {
     this.#state = failed ? "rejected" : "fulfilled";
     this.#value = value;
+    this.#settledIn = SimulatedPromise.kernel.running;
     if (failed && this.#reactions.length === 0) SimulatedPromise.kernel.unhandled.add(this);
     for (const react of this.#reactions.splice(0)) react(failed, value);
   }
@@ -41,6 +43,11 @@ export class SimulatedPromise<T> {
   /** Whether somebody waits for it, or has. */
   get isLookedAt(): boolean {
     return this.#lookedAt;
+  }
+
+  /** Whether it may still be looked at by the task that was running when it was settled. */
+  get isFresh(): boolean {
+    return this.#settledIn?.current !== undefined;
   }
 
   get isSettled(): boolean {

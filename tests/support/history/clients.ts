@@ -11,6 +11,7 @@ import type { Database, Table, Transaction } from "../../../mod.ts";
 import { type Board, LIST, type Recording, REGISTERS, ROWS, SET, SLOTS } from "./board.ts";
 import type { Operation, Outcome } from "./history.ts";
 import {
+  anyWay,
   appendToList,
   appendToRows,
   named,
@@ -136,7 +137,7 @@ function perform(tx: Transaction, step: Step, board: Board, operations: Operatio
     case 1:
     case 2: {
       const name = named(board, place, ROWS, slot);
-      return void readRows(tx.table(place.rows), name, board, false, operations);
+      return void readRows(tx.table(place.rows), name, anyWay(board, false), operations);
     }
     case 3:
     case 4:
@@ -157,7 +158,13 @@ function perform(tx: Transaction, step: Step, board: Board, operations: Operatio
     case 10:
     case 11:
     case 12:
-      return appendToRows(tx.table(place.rows), named(board, place, ROWS, slot), board, operations);
+      return appendToRows(
+        tx.table(place.rows),
+        named(board, place, ROWS, slot),
+        anyWay(board, false),
+        board,
+        operations,
+      );
     case 13: {
       const [key, value] = registerWrite(place, board, operations);
       return tx.table(place.registers).set(key, value);
@@ -181,7 +188,7 @@ function read(
 ): void {
   if (kind === 0) readList(via(place.lists), named(board, place, LIST, slot), operations);
   else if (kind <= 2) {
-    readRows(via(place.rows), named(board, place, ROWS, slot), board, atOnce, operations);
+    readRows(via(place.rows), named(board, place, ROWS, slot), anyWay(board, atOnce), operations);
   } else if (kind <= 4) readRegister(via(place.registers), place, slot % REGISTERS, operations);
   else if (kind === 5) scanRegisters(via(place.registers), place, operations);
   else readSet(via(place.sets), named(board, place, SET, slot), operations);

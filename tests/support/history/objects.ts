@@ -113,33 +113,42 @@ export function appendToList(
   putAside(board, name, elementsOf(list).length);
 }
 
-/** Ways to read a list in rows: the first few in one step. */
-const WAYS_AT_ONCE = 5;
-const WAYS = 7;
+/** Ways to read a list in rows; those before `PAGES` in one step. */
+export const COUNT = 0;
+export const LAST = 1;
+export const MANY = 2;
+export const BACKWARDS = 3;
+export const FORWARDS = 4;
+export const PAGES = 5;
+export const AT = 6;
 
-/** Reads a list in rows, or its length, in some way; `atOnce`: the table may change between two reads. */
+/** `atOnce`: the table may change between two reads. */
+export function anyWay(board: Board, atOnce: boolean): number {
+  return board.below(atOnce ? PAGES : AT + 1);
+}
+
+/** Reads a list in rows, or only its length. */
 export function readRows(
   table: Reads<string, number>,
   { object, key }: Named,
-  board: Board,
-  atOnce: boolean,
+  way: number,
   operations: Operation[],
 ): number {
   const prefix = `${key}/`;
   let values: number[];
-  switch (board.below(atOnce ? WAYS_AT_ONCE : WAYS)) {
-    case 0: {
+  switch (way) {
+    case COUNT: {
       const length = table.count({ prefix });
       operations.push({ kind: "length", object, length });
       return length;
     }
-    case 1: {
+    case LAST: {
       const last = table.last({ prefix });
       const length = last === undefined ? 0 : Number(last[0].slice(prefix.length)) + 1;
       operations.push({ kind: "length", object, length });
       return length;
     }
-    case 2: {
+    case MANY: {
       const keys: string[] = [];
       for (let i = 0; i < ROWS_MAX; i++) keys.push(rowKey(key, i));
       const found = table.getMany(keys);
@@ -148,17 +157,17 @@ export function readRows(
       operations.push({ kind: "list", object, values });
       return values.length;
     }
-    case 3: {
+    case BACKWARDS: {
       const entries = table.entries({ prefix, reverse: true }).toArray();
       values = entries.map(([, value]) => value).reverse();
       break;
     }
-    case 4: {
+    case FORWARDS: {
       const entries = table.entries({ prefix }).toArray();
       values = entries.map(([, value]) => value);
       break;
     }
-    case 5: {
+    case PAGES: {
       values = [];
       for (let more = true; more;) {
         const page = table.entries({ prefix, offset: values.length, limit: 3 }).toArray();
@@ -167,7 +176,7 @@ export function readRows(
       }
       break;
     }
-    default: {
+    default: { // AT
       values = [];
       const before = table.count({ lt: prefix });
       for (let i = 0;; i++) {
@@ -184,10 +193,11 @@ export function readRows(
 export function appendToRows(
   table: Writes<string, number>,
   name: Named,
+  way: number,
   board: Board,
   operations: Operation[],
 ): void {
-  const length = readRows(table, name, board, false, operations);
+  const length = readRows(table, name, way, operations);
   const value = board.value();
   table.set(rowKey(name.key, length), value);
   operations.push({ kind: "append", object: name.object, value });
@@ -287,7 +297,7 @@ export function readAll(
       for (let generation = 0; generation <= newest; generation++) {
         const name = namedAs(place, kind, slot, generation);
         if (kind === LIST) readList(via(place.lists), name, operations);
-        else if (kind === ROWS) readRows(via(place.rows), name, board, false, operations);
+        else if (kind === ROWS) readRows(via(place.rows), name, anyWay(board, false), operations);
         else readSet(via(place.sets), name, operations);
       }
     }

@@ -1,0 +1,64 @@
+/**
+ * Simulated threads whose transactions are recorded, so that the history over all crashes can be checked for a
+ * serial order. This module runs inside the simulation.
+ *
+ * @module
+ */
+
+import { attach, type DatabaseHandle, ManifoldError } from "../../mod.ts";
+import { SLOTS } from "../support/history/board.ts";
+import { act, readEverything, type World } from "../support/history/clients.ts";
+import type { Outcome } from "../support/history/history.ts";
+import { type Place, placeIn } from "../support/history/objects.ts";
+import { guarded, isRefusal, type Scene } from "./workload.ts";
+
+/** Callers of a thread at once, and what each does at the most. */
+const CALLERS = 3;
+const ACTS_MAX = 14;
+
+/** Refusals after which nothing of a transaction is there, now or after a recovery. */
+const REFUSED: readonly string[] = ["conflict", "disk-full", "timeout"];
+
+/** Reads what there is, and then lets some callers at the objects of the history. */
+export async function historian(
+  scene: Scene,
+  handle: DatabaseHandle,
+  name: string,
+): Promise<void> {
+  if (scene.isClosing) return;
+  await guarded(scene, async () => {
+    const db = await attach(handle);
+    const places: Place[] = [];
+    for (let i = 0; i < scene.settings.historyFamilies; i++) {
+      places.push(placeIn(await db.columnFamily(`history${i}`), i));
+    }
+    const world: World = {
+      db,
+      places,
+      board: scene.board,
+      slots: 1 + scene.below(SLOTS),
+      pause: () => Promise.resolve(),
+      judge(error: unknown): Outcome {
+        if (error instanceof ManifoldError && REFUSED.includes(error.code)) return "aborted";
+        if (!isRefusal(scene, error)) throw error;
+        return "unknown";
+      },
+      ran: (attempts, isCommitted) => {
+        if (isCommitted) scene.transacted(attempts);
+      },
+    };
+    readEverything(world, `${name}, at first`);
+    const callers: Promise<void>[] = [];
+    for (let i = 0; i < CALLERS; i++) callers.push(call(scene, world, `${name}.${i}`));
+    await Promise.all(callers);
+    await db.close();
+  });
+}
+
+async function call(scene: Scene, world: World, name: string): Promise<void> {
+  await guarded(scene, async () => {
+    for (let left = scene.below(ACTS_MAX); left > 0 && !scene.isClosing; left--) {
+      await act(world, name);
+    }
+  });
+}
