@@ -118,8 +118,11 @@ class Run {
   async #step(): Promise<void> {
     const { random } = this;
     for (let n = 1 + random.int(12); n > 0; n--) this.#write();
-    if (random.chance(0.3)) this.#pending.push(this.#transaction());
-    else if (random.chance(0.05)) this.#pending.push(this.#db.checkpoint());
+    if (random.chance(0.3)) {
+      // It reads what is published.
+      await this.#settle();
+      this.#pending.push(this.#transaction());
+    } else if (random.chance(0.05)) this.#pending.push(this.#db.checkpoint());
     await this.#settle();
     if (random.chance(0.01)) await this.#deleteTable();
     if (random.chance(0.004)) await this.#remakeFamily();
@@ -261,7 +264,7 @@ class Run {
     return batch.commit(this.#durability());
   }
 
-  /** Runs to its end before other writes are asked for; those asked for before are seen. */
+  /** Runs to its end before other writes are asked for. */
   async #transaction(): Promise<void> {
     const { random } = this;
     const family = random.pick(FAMILIES);

@@ -16,7 +16,8 @@ import { Snapshot } from "./snapshot.ts";
 import { type FamilyStats, familyStats } from "./stats.ts";
 import { Table } from "./table.ts";
 import { rawTableOf, type TableReader } from "./table_reader.ts";
-import { runTransaction, type Transaction, type TransactionOptions } from "./transaction.ts";
+import type { Transaction, TransactionOptions } from "./transaction.ts";
+import { runTransaction } from "./transaction_run.ts";
 
 /**
  * How a table's keys and values are encoded.
@@ -208,16 +209,20 @@ export class ColumnFamily {
    * Runs a function that reads and writes the column family's tables as if nothing else did
    * (serializable); what it wrote is applied at once when it has ended, or not at all.
    *
-   * Transactions of one column family run one after the other. While one runs, writes by others to the family
-   * wait: keep it short. It may take a minute; later its commit is refused with `timeout`.
+   * Transactions run side by side, and nobody waits for them. If others have changed what `fn` had read (keys,
+   * ranges as far as it went through them, counts) before it is committed, it is run again on what is there
+   * then; the last of `maxAttempts` times the others wait, for a minute at the most. One that only reads, or
+   * only writes, is run once.
    *
-   * Rejects with what `fn` throws, and nothing is applied then; with `aborted` after `tx.abort()`;
-   * with `timeout`; with `invalid-argument` inside another transaction of the same family; with
-   * `not-supported` for `timeoutMs` and `signal`; and as the writes of a {@linkcode Table} do.
+   * Rejects with what `fn` throws, and nothing is applied then; with `aborted` after `tx.abort()` or by the `signal`;
+   * with `timeout` after `timeoutMs`, or a minute in the last attempt; with `conflict` if not even the last
+   * attempt could be exclusive; with `invalid-argument` inside another transaction of the same family; and as the
+   * writes of a {@linkcode Table} do.
    *
    * @typeParam T What the function returns.
-   * @param fn Is given the transaction. It may be async, and may be run more than once.
-   * @param options `durability`: when it resolves.
+   * @param fn Is given the transaction. It may be async, and may be run more than once: it should
+   * have no other effect, and must not use what it was given in an earlier run.
+   * @param options `durability`: when it resolves; `maxAttempts`, `timeoutMs`, `signal`.
    * @returns What `fn` returns, when the writes are durable.
    *
    * @example
@@ -240,7 +245,7 @@ export class ColumnFamily {
     fn: (tx: Transaction) => T | Promise<T>,
     options?: TransactionOptions,
   ): Promise<T> {
-    return runTransaction(this.#access, fn, options);
+    return runTransaction([this.#access], fn, options);
   }
 
   /**

@@ -15,6 +15,7 @@ import { ManifoldError } from "../errors.ts";
 import { asyncContext } from "../runtime/async_context.ts";
 import type { Client } from "./client.ts";
 import { describe } from "./codecs/describe.ts";
+import { Views } from "./family_view.ts";
 import { type NamedTable, OperationsWriter } from "./operations_writer.ts";
 import { closedError, RequestError } from "./request_error.ts";
 import type { Session, WriteOptions } from "./session.ts";
@@ -22,7 +23,7 @@ import { LiveSource } from "./state_source.ts";
 
 /** A transaction that is running: what {@linkcode OpenSession.close} has to end. */
 export interface Running {
-  readonly access: FamilyAccess;
+  readonly accesses: readonly FamilyAccess[];
   readonly parent: Running | undefined;
   ended: boolean;
   /** Ends it as the database closes. */
@@ -121,6 +122,7 @@ export class FamilyAccess {
   readonly id: number;
   readonly name: string;
   readonly source: LiveSource;
+  readonly views: Views;
 
   constructor(open: OpenSession, slot: number, id: number, name: string) {
     this.open = open;
@@ -135,6 +137,7 @@ export class FamilyAccess {
       path: open.session.path,
       isClosed: () => open.closed,
     });
+    this.views = new Views(this.source);
   }
 
   isSame(other: FamilyAccess): boolean {
@@ -151,7 +154,7 @@ export class FamilyAccess {
   writingClient(what: () => string): Client {
     if (this.open.running.size > 0) {
       for (let at = runningTransaction.get(); at !== undefined; at = at.parent) {
-        if (at.ended || !at.access.isSame(this)) continue;
+        if (at.ended || !at.accesses.some((access) => access.isSame(this))) continue;
         throw new ManifoldError(
           "invalid-argument",
           `${what()}: inside a transaction of the same column family it would wait for that ` +

@@ -26,9 +26,17 @@ import {
   RANGE_UPPER_INCLUSIVE,
   TABLE_ALIAS,
 } from "../log/operations.ts";
+import {
+  READ_KEY,
+  READ_RANGE,
+  READ_ROOT_WORDS,
+  READ_TABLE,
+  READS_HEAD_BYTES,
+} from "../engine/reads.ts";
 import { ManifoldError } from "../errors.ts";
 import { VALUE_BYTES_MAX } from "../storage/overflow.ts";
 import { keyBytesMax } from "../tree/page.ts";
+import type { TreeRoot } from "../tree/root.ts";
 import type { Codec } from "./codec.ts";
 import { append, ByteWriter } from "./codec_writer.ts";
 import { encodeWith } from "./encode.ts";
@@ -168,6 +176,10 @@ export class OperationsWriter {
 
   /** Deletes the entries between two bounds (null: none). */
   deleteRange(id: number, lower: KeyBound | null, upper: KeyBound | null): void {
+    this.#putRange(OP_DELETE_RANGE, id, lower, upper);
+  }
+
+  #putRange(kind: number, id: number, lower: KeyBound | null, upper: KeyBound | null): void {
     // No key is longer than the longest, so that a longer bound is as good as its beginning.
     const from = lower === null ? null : this.#clamp(lower, false);
     const to = upper === null ? null : this.#clamp(upper, true);
@@ -175,7 +187,7 @@ export class OperationsWriter {
       (from?.inclusive ? RANGE_LOWER_INCLUSIVE : 0) |
       (to === null ? 0 : RANGE_HAS_UPPER) |
       (to?.inclusive ? RANGE_UPPER_INCLUSIVE : 0);
-    this.#put(OP_DELETE_RANGE, flags, id, from?.key ?? NO_BYTES, to?.key ?? NO_BYTES);
+    this.#put(kind, flags, id, from?.key ?? NO_BYTES, to?.key ?? NO_BYTES);
   }
 
   /** Opens a table by name, making it if it is missing; returns what later operations call it. */
@@ -186,6 +198,34 @@ export class OperationsWriter {
 
   dropTable(id: number, name: string): void {
     this.#put(OP_DROP_TABLE, 0, id, encoder.encode(name), NO_BYTES);
+  }
+
+  /** Begins what stands in front of all operations: what was read (lib/engine/reads.ts). */
+  beginReads(): void {
+    this.#out.reserve(READS_HEAD_BYTES);
+  }
+
+  /** The reads that follow are of this table: its id (0 if there is none), name (UTF-8), and the root that was read. */
+  readTable(id: number, name: Uint8Array, root: TreeRoot): void {
+    rootWords.set(root.ref);
+    rootWords[READ_ROOT_WORDS - 1] = root.height;
+    this.#put(READ_TABLE, 0, id, rootBytes, name);
+  }
+
+  readKey(key: Uint8Array): void {
+    // There can be no entry of a longer one, ever.
+    if (key.length <= this.#keyBytesMax) this.#put(READ_KEY, 0, 0, key, NO_BYTES);
+  }
+
+  readRange(lower: KeyBound | null, upper: KeyBound | null): void {
+    this.#putRange(READ_RANGE, 0, lower, upper);
+  }
+
+  /** Says how long the reads are: operations follow. */
+  endReads(): void {
+    const first = this.#chunks[0] ?? this.#out.bytes;
+    const length = this.byteLength;
+    for (let i = 0; i < READS_HEAD_BYTES; i++) first[i] = length >>> (i * 8);
   }
 
   /**
@@ -318,6 +358,8 @@ export class OperationsWriter {
 }
 
 const NO_BYTES = new Uint8Array(0);
+const rootWords = new Uint32Array(READ_ROOT_WORDS);
+const rootBytes = new Uint8Array(rootWords.buffer);
 const encoder = new TextEncoder();
 
 /** Throws unless a value's encoding is of a length that can be stored. */

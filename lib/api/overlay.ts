@@ -5,8 +5,11 @@
  * base. Counts are arithmetic: what the base counts outside of the spans, and for every single
  * write in question what it adds to that or takes from it.
  *
- * Invariants: a tombstone stands only over an entry that the base has outside of the spans; a span takes the
- * single writes before it away, so that a single write within a span came after it.
+ * What an answer depends on is noted as it is asked for: keys, and ranges as far as they were looked at. What
+ * an own write or deletion hides is not, and neither is anything for a mere write.
+ *
+ * Invariant: a span takes the single writes before it away, so that a single write within a span came after
+ * it.
  *
  * @module
  */
@@ -15,8 +18,9 @@ import { keyAfter } from "./bytes_order.ts";
 import { carveInternal } from "./codecs/tuning.ts";
 import type { OperationsWriter } from "./operations_writer.ts";
 import { OverlayEntries } from "./overlay_entries.ts";
-import type { EncodedRange, KeyBound } from "./range.ts";
+import { type EncodedRange, EVERYTHING, type KeyBound } from "./range.ts";
 import type { RawEntry, RawTable } from "./raw_reads.ts";
+import type { ReadSet } from "./read_set.ts";
 import { type KeySpan, RangeSet, SortedMap } from "./sorted_map.ts";
 
 const NO_KEY = new Uint8Array(0);
@@ -32,13 +36,14 @@ export interface Write {
 
 export class Overlay {
   readonly base: RawTable;
-  readonly writes: SortedMap<Write>;
-  readonly cleared: RangeSet;
+  /** Where what was learnt of the base is noted; undefined if nobody asks. */
+  readonly reads: ReadSet | undefined;
+  readonly writes: SortedMap<Write> = new SortedMap<Write>();
+  readonly cleared: RangeSet = new RangeSet();
 
-  constructor(base: RawTable, writes?: SortedMap<Write>, cleared?: RangeSet) {
+  constructor(base: RawTable, reads?: ReadSet) {
     this.base = base;
-    this.writes = writes ?? new SortedMap<Write>();
-    this.cleared = cleared ?? new RangeSet();
+    this.reads = reads;
   }
 
   /** Whether nothing was written. */
@@ -48,19 +53,53 @@ export class Overlay {
 
   /** The same, unchanged by what is written from now on. Costs a pointer per 512 writes. */
   clone(): Overlay {
-    return new Overlay(this.base, this.writes.clone(), this.cleared.clone());
+    const copy = new Overlay(this.base, this.reads);
+    copy.restore(this);
+    return copy;
+  }
+
+  /** Makes the writes those of `saved`, which can be used again. */
+  restore(saved: Overlay): void {
+    this.writes.restore(saved.writes);
+    this.cleared.restore(saved.cleared);
+  }
+
+  /** Forgets all writes. */
+  clear(): void {
+    this.writes.clear();
+    this.cleared.clear();
+  }
+
+  /** Notes that all entries of the base between two bounds that no deleted range covers were looked at. */
+  noteRange(lower: KeyBound | null, upper: KeyBound | null): void {
+    const { reads } = this;
+    if (reads === undefined) return;
+    const { from, to } = spanOf(lower, upper);
+    if (this.cleared.size === 0) reads.ranges.add(from, to);
+    else for (const gap of this.cleared.gaps(from, to)) reads.ranges.add(gap.from, gap.to);
+  }
+
+  /** Notes that a range was looked at from where it begins to a key; to its other end, if there is none. */
+  #noteUpTo({ lower, upper, reverse }: EncodedRange, key: Uint8Array | undefined): void {
+    if (this.reads === undefined) return;
+    const end = key === undefined ? undefined : { key, inclusive: true };
+    this.noteRange(reverse ? end ?? lower : lower, reverse ? upper : end ?? upper);
   }
 
   get(key: Uint8Array): Uint8Array | undefined {
     const write = this.writes.get(key);
     if (write !== undefined) return write.value ?? undefined;
-    return this.cleared.contains(key) ? undefined : this.base.get(key);
+    if (this.cleared.contains(key)) return undefined;
+    this.reads?.noteKey(key);
+    return this.base.get(key);
   }
 
   has(key: Uint8Array): boolean {
     const write = this.writes.get(key);
     if (write !== undefined) return write.value !== null;
-    return !this.cleared.contains(key) && this.base.has(key);
+    if (this.cleared.contains(key)) return false;
+    this.reads?.noteKey(key);
+    return this.base.has(key);
   }
 
   /** Keeps both arrays. */
@@ -71,13 +110,9 @@ export class Overlay {
   /** Keeps the array; returns whether the entry was there. */
   delete(key: Uint8Array): boolean {
     const write = this.writes.get(key);
-    if (write === undefined) {
-      if (this.cleared.contains(key) || !this.base.has(key)) return false;
-    } else {
-      if (write.value === null) return false;
-      if (!this.#hides(key, write)) return this.writes.delete(key);
-    }
-    this.writes.set(key, { value: null, hides: true });
+    if (write === undefined ? !this.has(key) : write.value === null) return false;
+    // Over an own write also if the base has nothing: what others put there meanwhile goes, too.
+    this.writes.set(key, { value: null, hides: write === undefined ? true : write.hides });
     return true;
   }
 
@@ -92,6 +127,11 @@ export class Overlay {
 
   /** How many entries are between two bounds. */
   count(lower: KeyBound | null, upper: KeyBound | null): number {
+    this.noteRange(lower, upper);
+    return this.#count(lower, upper);
+  }
+
+  #count(lower: KeyBound | null, upper: KeyBound | null): number {
     if (this.isEmpty) return this.base.count(lower, upper);
     let count = this.#uncovered(spanOf(lower, upper));
     for (const [key, write] of this.writes.entries(lower, upper)) count += this.#adds(key, write);
@@ -106,12 +146,17 @@ export class Overlay {
 
   /** The entry with `index` entries before it. */
   at(index: number): RawEntry | undefined {
-    return this.#select(index, null, null);
+    return this.nth(EVERYTHING, index);
   }
 
   /** The first entry that a range gives. */
   first(range: EncodedRange): RawEntry | undefined {
-    if (this.isEmpty) return this.base.first(range);
+    const entry = this.isEmpty ? this.base.first(range) : this.#first(range);
+    if (!range.empty) this.#noteUpTo(range, entry?.key);
+    return entry;
+  }
+
+  #first(range: EncodedRange): RawEntry | undefined {
     // Nothing is written between the creation and the end of these.
     const entries = new OverlayEntries(this, range, true);
     try {
@@ -124,26 +169,35 @@ export class Overlay {
 
   /** The last entry that a range gives. */
   last(range: EncodedRange): RawEntry | undefined {
-    if (this.isEmpty) return this.base.last(range);
-    const { limit, offset } = range;
+    const { lower, upper, limit, offset, empty } = range;
     if (limit === Infinity && offset === 0) {
       return this.first({ ...range, reverse: !range.reverse });
     }
-    const count = this.countIn(range);
-    return count === 0 ? undefined : this.nth(range, offset + count - 1);
+    if (empty) return undefined;
+    const count = Math.min(limit, this.#count(lower, upper) - offset);
+    const entry = count <= 0 ? undefined : this.#nth(range, offset + count - 1);
+    // One more would be the last instead, unless the limit is reached.
+    this.#noteUpTo(range, count === limit ? entry?.key : undefined);
+    return entry;
   }
 
   /** The entry with `index` entries of the range before it, whatever the range's offset and limit. */
   nth(range: EncodedRange, index: number): RawEntry | undefined {
-    const { lower, upper, reverse, empty } = range;
-    if (empty) return undefined;
-    const forwards = reverse ? this.count(lower, upper) - 1 - index : index;
+    if (range.empty) return undefined;
+    const entry = this.#nth(range, index);
+    this.#noteUpTo(range, entry?.key);
+    return entry;
+  }
+
+  #nth(range: EncodedRange, index: number): RawEntry | undefined {
+    const { lower, upper, reverse } = range;
+    const forwards = reverse ? this.#count(lower, upper) - 1 - index : index;
     return this.#select(forwards, lower, upper);
   }
 
   /** The entries of a range, as they are now. */
   entries(range: EncodedRange, values: boolean): OverlayEntries {
-    return new OverlayEntries(this.clone(), range, values);
+    return new OverlayEntries(this.clone(), range, values, undefined, this.reads);
   }
 
   /** Appends operations that have the effect of all writes; they may be done in this order only. */
@@ -151,9 +205,11 @@ export class Overlay {
     for (const { from, to } of this.cleared.spans()) {
       writer.deleteRange(table, lowerOf(from), upperOf(to));
     }
-    for (const [key, { value }] of this.writes.entries()) {
-      if (value === null) writer.deleteEncoded(table, key);
-      else writer.setEncoded(table, key, value);
+    const writes = this.writes.cursor();
+    for (let more = writes.seek(null); more; more = writes.next()) {
+      const { value } = writes.value;
+      if (value === null) writer.deleteEncoded(table, writes.key);
+      else writer.setEncoded(table, writes.key, value);
     }
   }
 

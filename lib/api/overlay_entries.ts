@@ -11,6 +11,7 @@ import { compareBytes } from "./bytes_order.ts";
 import type { Overlay, Write } from "./overlay.ts";
 import type { EncodedRange, KeyBound } from "./range.ts";
 import { RawEntries } from "./raw_entries.ts";
+import type { ReadSet } from "./read_set.ts";
 import type { SortedMapCursor } from "./sorted_map.ts";
 
 export class OverlayEntries {
@@ -19,6 +20,10 @@ export class OverlayEntries {
   readonly #limit: number;
   readonly #values: boolean;
   readonly #check: (() => void) | undefined;
+  /** Where is noted what was looked at, from `#from` on; and whether there is a current entry. */
+  readonly #reads: ReadSet | undefined;
+  #from: KeyBound | null;
+  #isOn = false;
   /** The bounds, the offset already taken off. */
   #lower: KeyBound | null;
   #upper: KeyBound | null;
@@ -37,9 +42,17 @@ export class OverlayEntries {
   #left: number;
   #ended: boolean;
 
-  /** `check` throws when the entries may not be used any more. */
-  constructor(overlay: Overlay, range: EncodedRange, values: boolean, check?: () => void) {
+  /** `check` throws when the entries may not be used any more; in `reads` is noted how far they were. */
+  constructor(
+    overlay: Overlay,
+    range: EncodedRange,
+    values: boolean,
+    check?: () => void,
+    reads?: ReadSet,
+  ) {
     this.#check = check;
+    this.#reads = reads;
+    this.#from = range.reverse ? range.upper : range.lower;
     this.#overlay = overlay;
     this.#reverse = range.reverse;
     this.#limit = range.limit;
@@ -48,7 +61,9 @@ export class OverlayEntries {
     this.#upper = range.upper;
     this.#ended = range.empty || !this.#takeOffset(range);
     this.#values = values;
-    if (!this.#ended) this.#begin(this.#start());
+    if (this.#ended) return;
+    this.#begin(this.#start());
+    reads?.open.add(this);
   }
 
   /** Begins at a bound inside of the range. */
@@ -97,6 +112,8 @@ export class OverlayEntries {
       if (!this.#baseWaits) this.#moveBase();
       if (!this.#writeWaits) this.#moveWrite();
       if (!this.#baseWaits && !this.#writeWaits) {
+        this.#isOn = false;
+        this.#note(this.#reverse ? this.#lower : this.#upper);
         this.close();
         return false;
       }
@@ -108,6 +125,7 @@ export class OverlayEntries {
         if (this.#writes!.value.value === null) continue;
       }
       this.#left--;
+      this.#isOn = true;
       return true;
     }
   }
@@ -129,12 +147,16 @@ export class OverlayEntries {
   seek(key: Uint8Array): void {
     if (this.#ended) return;
     this.#guard();
+    this.noteLooked();
+    this.#isOn = false;
     const start = this.#start();
     if (this.#startsAfter(key)) {
+      this.#from = start;
       this.#left = this.#limit;
       this.#begin(start);
       return;
     }
+    this.#from = { key, inclusive: true };
     if (this.#limit !== Infinity) {
       const bound = { key, inclusive: false };
       const passed = this.#reverse
@@ -210,8 +232,23 @@ export class OverlayEntries {
     return (this.#reverse ? order > 0 : order < 0) || (order === 0 && end.inclusive);
   }
 
+  /** Notes what was looked at up to the current entry. */
+  noteLooked(): void {
+    if (this.#reads === undefined || !this.#isOn) return;
+    this.#note({ key: this.key().slice(), inclusive: true });
+  }
+
+  #note(to: KeyBound | null): void {
+    if (this.#reads === undefined) return;
+    if (this.#reverse) this.#overlay.noteRange(to, this.#from);
+    else this.#overlay.noteRange(this.#from, to);
+  }
+
   /** Gives back what these hold: they have ended. */
   close(): void {
+    this.noteLooked();
+    this.#isOn = false;
+    this.#reads?.open.delete(this);
     this.#ended = true;
     this.#base?.close();
     this.#base = undefined;

@@ -143,6 +143,7 @@ export class TransactionTable<K, V> {
       encodeRange(keyCodec, range),
       values,
       this.#check,
+      this.#overlay.reads,
     );
     // The iterator calls nothing but what both kinds of entries have.
     return new EntryIterator(

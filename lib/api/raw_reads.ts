@@ -43,7 +43,7 @@ export class RawTable {
   readonly scratch: ReadScratch;
   /** The state of {@linkcode entry}. */
   readonly state: FamilyState = newFamilyState();
-  readonly #nameBytes: Uint8Array;
+  readonly nameBytes: Uint8Array;
   #stamp = NaN;
   #entry: TableEntry | undefined;
 
@@ -54,7 +54,7 @@ export class RawTable {
     this.store = source.memory.store;
     this.epochs = source.memory.epochs;
     this.scratch = scratchOf(source.memory);
-    this.#nameBytes = new TextEncoder().encode(name);
+    this.nameBytes = new TextEncoder().encode(name);
   }
 
   /** The same table of another state. */
@@ -87,7 +87,7 @@ export class RawTable {
   #reload(): TableEntry | undefined {
     this.#stamp = NaN; // stays so if something throws
     const stamp = this.source.read(this.state);
-    const entry = findTable(this.store, this.state, this.#nameBytes);
+    const entry = findTable(this.store, this.state, this.nameBytes);
     if (entry !== undefined && entry.codecs !== this.codecs) throw this.#mismatch(entry.codecs);
     this.#entry = entry;
     this.#stamp = stamp;

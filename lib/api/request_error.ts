@@ -6,6 +6,7 @@
 
 import {
   DETAIL_CODECS,
+  DETAIL_CONFLICT,
   DETAIL_FAMILY_GONE,
   DETAIL_KEY,
   DETAIL_MEMORY,
@@ -34,8 +35,9 @@ const DETAILS: Record<number, string> = {
   [DETAIL_CODECS]:
     "a table of this name was made with other codecs; give those, or another name for the table",
   [DETAIL_TURN_OVER]:
-    "the transaction took longer than its turn, a minute, and others went on; nothing of it was " +
-    "applied; make it shorter",
+    "the transaction took longer than its turn, and others went on; nothing of it was applied; " +
+    "make it shorter",
+  [DETAIL_CONFLICT]: "what the transaction has read was changed by others; run it again",
   [DETAIL_NAME_TAKEN]: "the name is taken",
   [DETAIL_KEY]: "a key is longer than the page size allows (a quarter of a page); shorten it",
   [DETAIL_MEMORY]:

@@ -113,12 +113,17 @@ export class LiveSource extends Source implements StateSource {
 
   /** Pins the state that is published now. Throws as {@linkcode StateSource.read}; `too-large` without a free pin. */
   snapshot(): PinnedSource {
+    return this.pinned()[0];
+  }
+
+  /** The same with its stamp. */
+  pinned(): [PinnedSource, number] {
     const { epochs } = this.memory;
     const state = newFamilyState();
     epochs.enter();
     try {
-      this.read(state);
-      return new PinnedSource(this, state, this.pin(state));
+      const stamp = this.read(state);
+      return [new PinnedSource(this, state, this.pin(state)), stamp];
     } finally {
       epochs.leave();
     }

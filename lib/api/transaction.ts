@@ -1,33 +1,16 @@
 /**
- * Transactions over one column family: a function that reads and writes as if it were alone.
- *
- * For now a transaction takes the family's exclusive turn first, a lease that its worker grants, so
- * that it never has to be run twice.
+ * What the function of a transaction is given: the tables as it sees them, savepoints, the way out.
+ * How it is run is in transaction_run.ts.
  *
  * @module
  */
 
-import { REQUEST_RELEASE, REQUEST_TRANSACTION, REQUEST_TURN } from "../engine/requests.ts";
 import { ManifoldError } from "../errors.ts";
-import type { Client } from "./client.ts";
-import { describe } from "./codecs/describe.ts";
-import {
-  type FamilyAccess,
-  NO_OPERATIONS,
-  type Running,
-  runningTransaction,
-} from "./family_access.ts";
-import { OperationsWriter } from "./operations_writer.ts";
-import { Overlay } from "./overlay.ts";
+import type { FamilyAccess } from "./family_access.ts";
+import type { FamilyPart, SavedPart } from "./family_part.ts";
 import { TransactionTable } from "./overlay_table.ts";
-import { closedError } from "./request_error.ts";
 import type { WriteOptions } from "./session.ts";
-import type { PinnedSource } from "./state_source.ts";
 import { type Table, type TableTarget, targetOf } from "./table.ts";
-import { rawTableOf } from "./table_reader.ts";
-
-/** How long the function of a transaction may take, ms. */
-const TURN_MS = 60_000;
 
 /**
  * Options of a transaction.
@@ -36,46 +19,56 @@ const TURN_MS = 60_000;
  * ```ts
  * import { openInMemory, type TransactionOptions } from "@manifold/db";
  *
- * const options: TransactionOptions = { durability: "eventual" };
+ * const options: TransactionOptions = { durability: "eventual", timeoutMs: 1000 };
  * await using db = await openInMemory();
  * const family = await db.columnFamily("shop");
  * await family.transaction((tx) => console.log(tx.table(family.table("stock")).count()), options);
  * ```
  */
 export interface TransactionOptions extends WriteOptions {
-  /** How often the function is run at the most, a positive integer. It is run once for now. */
+  /**
+   * How often the function is run at the most, a positive integer; 10 when not given. The last time nobody
+   * else can change the column family meanwhile, so that it cannot be in vain; with 1, the first time is the last.
+   */
   readonly maxAttempts?: number;
-  /** Not supported yet: `not-supported`. */
+  /**
+   * How long it may take until it is committed, all attempts together, milliseconds from 1 to 2^31 - 1; then it
+   * rejects with `timeout`, and nothing is applied. Without it, only the last attempt is limited, to a minute.
+   */
   readonly timeoutMs?: number;
-  /** Not supported yet: `not-supported`. */
+  /** Ends it with `aborted` when it is aborted before the commit; nothing is applied then. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * A place in a transaction that it can be taken back to. Not supported yet.
+ * A place in a transaction that it can be taken back to: see `Transaction.savepoint`.
  *
  * @example
  * ```ts
- * import type { Savepoint } from "@manifold/db";
+ * import { openInMemory, type Savepoint } from "@manifold/db";
  *
- * const none: Savepoint | undefined = undefined;
- * console.log(none);
+ * await using db = await openInMemory();
+ * const family = await db.columnFamily("shop");
+ * await family.transaction((tx) => {
+ *   const before: Savepoint = tx.savepoint();
+ *   tx.rollback(before);
+ * });
  * ```
  */
 export interface Savepoint {
-  /** Counts the savepoints of a transaction. */
+  /** Counts the savepoints of a transaction, from 1 on. */
   readonly number: number;
 }
 
 /** Everything of a transaction that its runner does, out of the user's sight. */
-interface Inside {
-  readonly overlays: Map<string, { target: TableTarget<unknown, unknown>; overlay: Overlay }>;
-  /** Why nothing more may be done; undefined while the function runs. */
-  ended: ManifoldError | undefined;
+export interface Inside {
+  /** Makes the error that says why nothing more may be done; undefined while the function runs. */
+  ended: (() => ManifoldError) | undefined;
   aborted: ManifoldError | undefined;
 }
 
-let insideOf: (tx: Transaction) => Inside;
+/** For the rest of the package. */
+export let insideOf: (tx: Transaction) => Inside;
 
 /**
  * What the function of a transaction works with. It ends with the function: anything later throws `closed`.
@@ -99,11 +92,12 @@ let insideOf: (tx: Transaction) => Inside;
  * ```
  */
 export class Transaction {
-  readonly #access: FamilyAccess;
-  readonly #source: PinnedSource;
-  readonly #inside: Inside = { overlays: new Map(), ended: undefined, aborted: undefined };
+  readonly #parts: readonly FamilyPart[];
+  readonly #savepoints: { savepoint: Savepoint; saved: readonly SavedPart[] }[] = [];
+  readonly #inside: Inside = { ended: undefined, aborted: undefined };
+  #savepointsMade = 0;
   readonly #check = (): void => {
-    if (this.#inside.ended !== undefined) throw this.#inside.ended;
+    if (this.#inside.ended !== undefined) throw this.#inside.ended();
   };
 
   static {
@@ -111,9 +105,8 @@ export class Transaction {
   }
 
   /** `ColumnFamily.transaction` makes it. */
-  constructor(access: FamilyAccess, source: PinnedSource) {
-    this.#access = access;
-    this.#source = source;
+  constructor(parts: readonly FamilyPart[]) {
+    this.#parts = parts;
   }
 
   /**
@@ -139,37 +132,16 @@ export class Transaction {
   table<K, V>(table: Table<K, V>): TransactionTable<K, V> {
     this.#check();
     const target = targetOf(table);
-    if (!target.access.isSame(this.#access)) {
+    const part = this.#parts.find(({ access }) => target.access.isSame(access));
+    if (part === undefined) {
       throw new ManifoldError(
         "invalid-argument",
         `tx.table: table "${table.name}" belongs to ${target.access.place}, the transaction to ` +
-          `${this.#access.place}; use a table of the same column family and database`,
+          `${placeOf(this.#parts)}; use a table of the same column family and database`,
       );
     }
-    return new TransactionTable(target, this.#overlay(table, target), this.#check);
-  }
-
-  #overlay<K, V>(table: Table<K, V>, target: TableTarget<K, V>): Overlay {
-    const { overlays } = this.#inside;
-    const known = overlays.get(target.name);
-    if (known === undefined) {
-      const base = rawTableOf(table).on(this.#source);
-      base.resolve(); // throws when the codecs are others
-      const overlay = new Overlay(base);
-      overlays.set(target.name, {
-        target: target as unknown as TableTarget<unknown, unknown>,
-        overlay,
-      });
-      return overlay;
-    }
-    if (known.target.codecs === target.codecs) return known.overlay;
-    throw new ManifoldError(
-      "type-mismatch",
-      `tx.table: table "${target.name}" is in the transaction with the codecs ` +
-        `${known.target.codecs.replace("\0", " and ")}, not ${
-          target.codecs.replace("\0", " and ")
-        }`,
-    );
+    const overlay = part.overlay(target as unknown as TableTarget<unknown, unknown>);
+    return new TransactionTable(target, overlay, this.#check);
   }
 
   /**
@@ -200,134 +172,82 @@ export class Transaction {
       : "";
     const error = new ManifoldError(
       "aborted",
-      `a transaction of ${this.#access.place} was aborted${text === "" ? "" : `: ${text}`}`,
+      `a transaction of ${placeOf(this.#parts)} was aborted${text === "" ? "" : `: ${text}`}`,
       reason === undefined ? undefined : { cause: reason },
     );
     this.#inside.aborted = error;
-    this.#inside.ended = endedError(this.#access);
+    this.#inside.ended = () => endedError(this.#parts);
     throw error;
-  }
-
-  /** Not supported yet: throws `not-supported`. */
-  savepoint(): Savepoint {
-    this.#check();
-    throw notSupported("savepoint()");
   }
 
   /**
-   * Not supported yet: throws `not-supported`.
+   * Marks what the transaction has written so far, to be able to come back to it with `rollback()`.
+   * Any number of savepoints can be made, one after the other. Costs little, however much was written.
    *
-   * @param _savepoint What `savepoint()` gave.
+   * @returns The mark.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory, text, u32 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const family = await db.columnFamily("shop");
+   * const stock = family.table("stock", { key: text, value: u32 });
+   * await family.transaction((tx) => {
+   *   const t = tx.table(stock);
+   *   t.set("apples", 3);
+   *   const before = tx.savepoint();
+   *   t.set("pears", 7);
+   *   tx.rollback(before);
+   * });
+   * console.log(stock.entries().toArray()); // [["apples", 3]]
+   * ```
    */
-  rollback(_savepoint: Savepoint): void {
+  savepoint(): Savepoint {
     this.#check();
-    throw notSupported("rollback()");
+    const savepoint: Savepoint = { number: ++this.#savepointsMade };
+    this.#savepoints.push({ savepoint, saved: this.#parts.map((part) => part.save()) });
+    return savepoint;
+  }
+
+  /**
+   * Takes back everything that was written since a savepoint, in all tables. The savepoint stays and can be
+   * come back to again; those made after it end. Iterators that were made before go on as they were.
+   *
+   * Throws `invalid-argument` for a savepoint of another transaction, or one that has ended.
+   *
+   * @param savepoint What `savepoint()` gave.
+   */
+  rollback(savepoint: Savepoint): void {
+    this.#check();
+    const at = this.#savepoints.findIndex((one) => one.savepoint === savepoint);
+    if (at < 0) {
+      throw new ManifoldError(
+        "invalid-argument",
+        `tx.rollback in a transaction of ${
+          placeOf(this.#parts)
+        }: what it is given is no savepoint of ` +
+          "this transaction, or one made after a savepoint that it was taken back to since",
+      );
+    }
+    this.#savepoints.length = at + 1;
+    const { saved } = this.#savepoints[at];
+    for (const [index, part] of this.#parts.entries()) part.restore(saved[index]);
   }
 }
 
-/** Runs a transaction over one family. */
-export async function runTransaction<T>(
-  access: FamilyAccess,
-  fn: (tx: Transaction) => T | Promise<T>,
-  options: TransactionOptions | undefined,
-): Promise<T> {
-  if (typeof fn !== "function") {
-    throw new ManifoldError(
-      "invalid-argument",
-      `transaction of ${access.place}: it is given ${describe(fn)}; give a function`,
-    );
-  }
-  checkOptions(options);
-  const flags = access.open.durabilityFlag(options);
-  const what = (): string => `transaction of ${access.place}`;
-  const client = access.writingClient(what);
-  const token = await access.submit(client, REQUEST_TURN, 0, TURN_MS, NO_OPERATIONS, what);
-  const release = (): void => {
-    // It fails only together with the database, which ends the turn, too.
-    access.submit(client, REQUEST_RELEASE, 0, token, NO_OPERATIONS, what, true).catch(() => {});
-  };
-  let source: PinnedSource;
-  try {
-    source = access.source.snapshot();
-  } catch (error) {
-    release();
-    throw error;
-  }
-  const tx = new Transaction(access, source);
-  const inside = insideOf(tx);
-  const running: Running = {
-    access,
-    parent: runningTransaction.get(),
-    ended: false,
-    cancel() {
-      inside.ended = inside.aborted = closedError(access.open.session.path);
-      running.ended = true;
-      release();
-    },
-  };
-  access.open.running.add(running);
-  let commit: OperationsWriter | undefined;
-  let result: T;
-  try {
-    result = await runningTransaction.run(running, () => fn(tx));
-    if (inside.aborted !== undefined) throw inside.aborted;
-    commit = operationsOf(access, inside);
-  } finally {
-    inside.ended ??= endedError(access);
-    access.open.running.delete(running);
-    if (commit === undefined && !running.ended) release();
-    running.ended = true;
-    source.dispose();
-  }
-  if (commit !== undefined) await apply(access, client, flags, token, commit, what);
-  return result;
+/** The families of a transaction, for messages. */
+export function placeOf(parts: readonly { readonly access: FamilyAccess }[]): string {
+  return parts.map(({ access }) => access.place).join(" and ");
 }
 
-async function apply(
-  access: FamilyAccess,
-  client: Client,
-  flags: number,
-  token: number,
-  operations: OperationsWriter,
-  what: () => string,
-): Promise<void> {
-  const sent = operations.take(true);
-  await access.submit(client, REQUEST_TRANSACTION, flags, token, sent, what, true);
-}
-
-/** The effect of all writes; undefined when there is none. */
-function operationsOf(access: FamilyAccess, inside: Inside): OperationsWriter | undefined {
-  const writer = new OperationsWriter(access.open.session.memory.shared.pageSize);
-  for (const { target, overlay } of inside.overlays.values()) {
-    if (overlay.isEmpty) continue;
-    const id = overlay.base.resolve()?.id;
-    // Where there is no table, only a new entry is a reason to make one.
-    if (id === undefined && !overlay.sets) continue;
-    overlay.encode(writer, id ?? writer.openTable(target.name, target.codecs));
-  }
-  return writer.byteLength === 0 ? undefined : writer;
-}
-
-function checkOptions(options: TransactionOptions | undefined): void {
-  const { maxAttempts, timeoutMs, signal } = options ?? {};
-  if (maxAttempts !== undefined && !(Number.isSafeInteger(maxAttempts) && maxAttempts > 0)) {
-    throw new ManifoldError(
-      "invalid-argument",
-      `maxAttempts is ${describe(maxAttempts)}; give a positive integer`,
-    );
-  }
-  if (timeoutMs !== undefined) throw notSupported("timeoutMs");
-  if (signal !== undefined) throw notSupported("signal");
-}
-
-function endedError(access: FamilyAccess): ManifoldError {
+/** The error for everything that is asked of a transaction after its end. */
+export function endedError(parts: readonly FamilyPart[]): ManifoldError {
   return new ManifoldError(
     "closed",
-    `a transaction of ${access.place} has ended; what belongs to it is used inside its function ` +
+    `a transaction of ${
+      placeOf(parts)
+    } has ended; what belongs to it is used inside its function ` +
       "only, so await everything there",
   );
-}
-
-function notSupported(what: string): ManifoldError {
-  return new ManifoldError("not-supported", `transactions have no ${what} yet; leave it out`);
 }

@@ -60,7 +60,14 @@ import {
   RANGE_UPPER_INCLUSIVE,
   TABLE_ALIAS,
 } from "../log/operations.ts";
-import { DETAIL_CODECS, DETAIL_KEY, DETAIL_TABLE_GONE, DETAIL_VALUE } from "./requests.ts";
+import { type PresentTables, readsHold } from "./reads.ts";
+import {
+  DETAIL_CODECS,
+  DETAIL_CONFLICT,
+  DETAIL_KEY,
+  DETAIL_TABLE_GONE,
+  DETAIL_VALUE,
+} from "./requests.ts";
 
 /** Two names of codecs, and what joins them. */
 const CODECS_BYTES_MAX = 2 * NAME_BYTES_MAX + 1;
@@ -96,7 +103,7 @@ interface OpenTable {
   changed: boolean;
 }
 
-export class FamilyEngine {
+export class FamilyEngine implements PresentTables {
   readonly slot: number;
   readonly id: number;
   readonly name: string;
@@ -235,6 +242,28 @@ export class FamilyEngine {
     } finally {
       this.#parts.epochs.leave();
     }
+  }
+
+  /**
+   * Refuses a transaction if something that it has read is not the same any more in the group in the
+   * making. The version that it read must be pinned.
+   *
+   * @throws {Refusal}
+   */
+  checkReads(memory: OperationMemory, from: number, to: number): void {
+    this.pager.begin(this.#next.version);
+    this.#parts.epochs.enter();
+    try {
+      if (readsHold(this.pager, this, memory, from, to)) return;
+    } finally {
+      this.#parts.epochs.leave();
+    }
+    throw new Refusal("conflict", DETAIL_CONFLICT);
+  }
+
+  treeOf(id: number, name: () => Uint8Array): TreeRoot | undefined {
+    const table = this.#byId.get(id) ?? this.#byName.get(decodeText(name()));
+    return table?.entry.root;
   }
 
   #applyChecked(

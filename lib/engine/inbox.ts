@@ -23,7 +23,7 @@ import {
   type WriteRing,
 } from "../memory/write_ring.ts";
 import { type OperationMemory, operationMemory } from "../log/operations.ts";
-import { FLAG_FIRST, FLAG_LAST, REQUEST_TRANSACTION } from "./requests.ts";
+import { FLAG_FIRST, FLAG_LAST, FLAG_READS, REQUEST_TRANSACTION } from "./requests.ts";
 
 /** One request. */
 export interface Request {
@@ -35,8 +35,9 @@ export interface Request {
   readonly slot: number;
   readonly family: number;
   readonly argument: number;
-  /** Its payload: bytes `from` to `to` of `memory`. */
+  /** Its payload: bytes `from` to `to` of `memory`; in front of it, so many bytes of what it has read. */
   readonly memory: OperationMemory;
+  readonly reads: number;
   readonly from: number;
   readonly to: number;
   /** Must be applied as a group of its own. */
@@ -103,9 +104,10 @@ export class Inbox {
   /** A copy that outlives the ring's memory. */
   keep(request: Request, alone: boolean): Request {
     if (request.memory !== this.#memory) return { ...request, alone };
-    const bytes = new Uint8Array(request.to - request.from);
-    bytes.set(request.memory.u8.subarray(request.from, request.to));
-    return { ...request, memory: operationMemory(bytes), from: 0, to: bytes.length, alone };
+    const { reads, from, to } = request;
+    const bytes = new Uint8Array(reads + to - from);
+    bytes.set(request.memory.u8.subarray(from - reads, to));
+    return { ...request, memory: operationMemory(bytes), from: reads, to: bytes.length, alone };
   }
 
   /** Forgets parts of threads that are dead. */
@@ -131,13 +133,14 @@ export class Inbox {
       family: words[word + ENTRY_FAMILY],
       argument: words[word + ENTRY_ARGUMENT],
       memory: this.#memory,
+      reads: 0,
       from,
       to: from + words[word + ENTRY_PAYLOAD_BYTES],
       alone: false,
     };
     const whole = FLAG_FIRST | FLAG_LAST;
-    if (request.kind !== REQUEST_TRANSACTION || (request.flags & whole) === whole) return request;
-    return this.#join(request);
+    if (request.kind !== REQUEST_TRANSACTION) return request;
+    return (request.flags & whole) === whole ? behindReads(request) : this.#join(request);
   }
 
   /** Adds a part; the whole transaction when it was the last. */
@@ -164,8 +167,16 @@ export class Inbox {
     this.#parts.delete(key);
     const { bytes, argument } = parts;
     if (bytes === undefined) return { ...part, argument, lost: true };
-    return { ...part, argument, memory: operationMemory(bytes), from: 0, to: parts.length };
+    const memory = operationMemory(bytes);
+    return behindReads({ ...part, argument, memory, from: 0, to: parts.length });
   }
+}
+
+/** Has the payload of a transaction begin behind what it has read. */
+function behindReads(request: Request): Request {
+  if (!(request.flags & FLAG_READS)) return request;
+  const reads = request.memory.u32[request.from >> 2];
+  return { ...request, reads, from: request.from + reads };
 }
 
 function allocate(bytes: number): Uint8Array | undefined {

@@ -3,7 +3,7 @@
  *
  * | kind | argument | payload | completed with |
  * |---|---|---|---|
- * | 1 transaction | token of the turn, or 0 | operations | entries removed |
+ * | 1 transaction | token of the turn, or 0 | with the flag *reads*: what was read (reads.ts); operations | entries removed |
  * | 2 turn | lease in ms | | token of the turn |
  * | 3 release | token | | |
  * | 4 create family | | name | |
@@ -26,6 +26,8 @@ export const FLAG_EVENTUAL = 1;
 /** The first and the last part of a transaction; both are set on one that is whole. */
 export const FLAG_FIRST = 2;
 export const FLAG_LAST = 4;
+/** The payload begins with what the transaction has read (reads.ts). */
+export const FLAG_READS = 8;
 
 // Details of a completion that failed.
 /** The family was deleted. */
@@ -46,3 +48,5 @@ export const DETAIL_VALUE = 7;
 export const DETAIL_MEMORY = 8;
 /** A page of the file is damaged; the completion's result is its number. */
 export const DETAIL_PAGE = 9;
+/** Something that the transaction has read is not the same any more. */
+export const DETAIL_CONFLICT = 10;

@@ -32,6 +32,7 @@ import { FamilyEngine, type FamilyParts, Refusal } from "./family.ts";
 import type { Inbox, Request } from "./inbox.ts";
 import { encodeOperation, OP_CREATE_FAMILY, OP_DROP_FAMILY } from "../log/operations.ts";
 import {
+  DETAIL_CONFLICT,
   DETAIL_FAMILY_GONE,
   DETAIL_MEMORY,
   DETAIL_PAGE,
@@ -310,8 +311,13 @@ export class Writer {
     const group = this.#begin(family, request);
     if (request.argument !== 0) group.endsTurn = true;
     this.bypass = this.#bypasses(request);
-    const { memory, from, to, flags } = request;
+    const { memory, reads, from, to, flags } = request;
     try {
+      if (reads > 0) {
+        // The thread lives, so its pin has kept the pages until now; and no page is given back inside a group.
+        if (!this.#lives(request)) throw new Refusal("conflict", DETAIL_CONFLICT);
+        family.engine.checkReads(memory, from - reads, from);
+      }
       const result = family.engine.apply(memory, from, to, this.bypass ? null : this.record);
       group.answers.push({ request, status: 0, detail: 0, result });
       if (!(flags & FLAG_EVENTUAL)) this.needsSync = true;
@@ -321,6 +327,10 @@ export class Writer {
       const status = ERROR_CODES.indexOf(error.code) + 1;
       group.answers.push({ request, status, detail: error.detail, result: 0 });
     }
+  }
+
+  #lives({ thread, session }: Request): boolean {
+    return isAlive(this.#parts.control, thread, session);
   }
 
   /** The second request to make a family, which the host sends when the first may have died, does nothing. */
@@ -511,7 +521,7 @@ export class Writer {
   }
 
   #sendAnswers(): void {
-    const { completions, control, inbox, thread } = this.#parts;
+    const { completions, inbox, thread } = this.#parts;
     let open = -1;
     for (const { request, status, detail, result } of this.#answers) {
       if (open !== request.thread) {
@@ -519,7 +529,7 @@ export class Writer {
         completions.begin(request.thread, thread);
         open = request.thread;
       }
-      if (isAlive(control, request.thread, request.session)) {
+      if (this.#lives(request)) {
         completions.put(request.thread, request.request, status, detail, result);
       }
     }

@@ -1,0 +1,162 @@
+/**
+ * One attempt at a transaction: running its function, and committing what it did.
+ *
+ * @module
+ */
+
+import {
+  DETAIL_CONFLICT,
+  DETAIL_FAMILY_GONE,
+  DETAIL_TABLE_GONE,
+  REQUEST_TRANSACTION,
+} from "../engine/requests.ts";
+import { ManifoldError } from "../errors.ts";
+import { type FamilyAccess, type Running, runningTransaction } from "./family_access.ts";
+import { FamilyPart } from "./family_part.ts";
+import type { Limits } from "./limits.ts";
+import { closedError, RequestError } from "./request_error.ts";
+import { endedError, insideOf, Transaction } from "./transaction.ts";
+import type { Turn } from "./turn.ts";
+
+/** A transaction that is to be run. */
+export interface Job<T> {
+  /** Its families, each once; ascending by id. */
+  readonly accesses: readonly FamilyAccess[];
+  readonly fn: (tx: Transaction) => T | Promise<T>;
+  /** Flags of its commit. */
+  readonly flags: number;
+  readonly limits: Limits | undefined;
+  /** The transaction around it, inside whose function it was asked for. */
+  readonly parent: Running | undefined;
+  /** For messages. */
+  readonly what: () => string;
+}
+
+/** Pins the present versions of the families. `notes`: whether what is read there has to be validated. */
+export function takeParts(accesses: readonly FamilyAccess[], notes: boolean): FamilyPart[] {
+  const parts: FamilyPart[] = [];
+  try {
+    for (const access of accesses) parts.push(new FamilyPart(access, notes));
+  } catch (error) {
+    releaseParts(parts);
+    throw error;
+  }
+  return parts;
+}
+
+export function releaseParts(parts: readonly FamilyPart[]): void {
+  for (const part of parts) part.release();
+}
+
+/**
+ * Runs the function of a transaction once; what it gives at once is returned at once. Throws or rejects
+ * with what it throws, with `aborted`, with the error of the limits when they end it, and with `closed` when
+ * the database is closed meanwhile, which also calls `onClose`.
+ */
+export function runFunction<T>(
+  job: Job<T>,
+  parts: readonly FamilyPart[],
+  limits: Limits | undefined,
+  onClose?: () => void,
+): T | Promise<T> {
+  const { open } = parts[0].access;
+  const tx = new Transaction(parts);
+  const inside = insideOf(tx);
+  const running: Running = {
+    accesses: job.accesses,
+    parent: job.parent,
+    ended: false,
+    cancel() {
+      const error = inside.aborted = closedError(open.session.path);
+      inside.ended = () => error;
+      running.ended = true;
+      onClose?.();
+    },
+  };
+  const finish = (): void => {
+    const stopped = limits?.error;
+    inside.ended ??= () => stopped ?? endedError(parts);
+    open.running.delete(running);
+    running.ended = true;
+    if (inside.aborted !== undefined) throw inside.aborted;
+  };
+  open.running.add(running);
+  let result: T | PromiseLike<T>;
+  try {
+    result = runningTransaction.run(running, () => job.fn(tx));
+  } catch (error) {
+    finish();
+    throw error;
+  }
+  if (isPromise(result)) return settled(result, limits, finish);
+  finish();
+  limits?.check();
+  return result;
+}
+
+async function settled<T>(
+  result: PromiseLike<T>,
+  limits: Limits | undefined,
+  finish: () => void,
+): Promise<T> {
+  let value: T;
+  try {
+    value = await (limits === undefined ? result : limits.race(result));
+  } catch (error) {
+    finish();
+    throw error;
+  }
+  finish();
+  limits?.check();
+  return value;
+}
+
+/**
+ * Has what a transaction did applied, if that is something; undefined if it was not. `turns`: those of the families, if
+ * it holds them; they are used then.
+ */
+export function commit<T>(
+  job: Job<T>,
+  parts: readonly FamilyPart[],
+  turns: readonly Turn[],
+  flags: number = job.flags,
+): Promise<number> | undefined {
+  if (!parts.some((part) => part.hasWrites)) return undefined;
+  const [part] = parts;
+  const { access } = part;
+  const client = access.open.client();
+  const writer = access.open.takeWriter();
+  try {
+    const reads = part.encode(writer);
+    const token = turns.length === 0 ? 0 : turns[0].use();
+    return access.submit(
+      client,
+      REQUEST_TRANSACTION,
+      flags | reads,
+      token,
+      writer.take(false),
+      job.what,
+      token !== 0,
+    );
+  } finally {
+    access.open.putWriter(writer);
+  }
+}
+
+/** Whether a commit was refused because of what others have done: the function has to be run again. */
+export function isOutdated(error: unknown): boolean {
+  return error instanceof RequestError &&
+    (error.detail === DETAIL_CONFLICT || error.detail === DETAIL_TABLE_GONE);
+}
+
+/** Whether nothing can be committed any more. */
+export function isGone(error: unknown): boolean {
+  return error instanceof ManifoldError && (error.code === "failed" || error.code === "closed") ||
+    error instanceof RequestError && error.detail === DETAIL_FAMILY_GONE;
+}
+
+/** Whether it has to be awaited. */
+export function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof value === "object" && value !== null &&
+    typeof (value as { then?: unknown }).then === "function";
+}
