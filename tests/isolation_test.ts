@@ -63,7 +63,7 @@ const CASES: readonly Case[] = [
     },
     order: "abbaABrrR",
     weak: "dirty",
-    found: "read skew",
+    found: "dirty write",
     once: "abr",
   },
   {

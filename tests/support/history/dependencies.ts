@@ -34,6 +34,9 @@ interface Uses {
   readonly adders: [number, number][];
 }
 
+/** Writers of a register that are looked at for one version; more were hardly ever under way at once. */
+const LOOKED_BACK_MAX = 64;
+
 export class Dependencies {
   readonly anomalies: Anomaly[] = [];
   readonly graph: Graph;
@@ -229,7 +232,7 @@ export class Dependencies {
 
   /**
    * Of two versions of a register one is known to be the later if its writer had read the other, or began after
-   * the other's writer had ended.
+   * the other's writer had ended, or if it was read when the other's had.
    */
   #orderRegister(object: string, { registers, writers }: Uses): void {
     const graph = this.graph;
@@ -244,6 +247,8 @@ export class Dependencies {
       if (known === undefined) followers.set(value, [reader]);
       else known.push(reader);
     }
+    /** When somebody began who read a version, at the latest. */
+    const readUntil = new Map<number, number>();
     const byBegin = writers.map(([one]) => one).sort((a, b) => history[a].begin - history[b].begin);
     for (const [reader, { value, range }] of registers) {
       let since = -Infinity;
@@ -254,12 +259,36 @@ export class Dependencies {
         graph.add(writer.transaction, reader, WR, object, range);
         if (values.has(reader)) graph.add(writer.transaction, reader, WW, object);
         since = history[writer.transaction].end;
+        const until = Math.max(readUntil.get(writer.transaction) ?? 0, history[reader].begin);
+        readUntil.set(writer.transaction, until);
       }
       for (const one of followers.get(value) ?? []) graph.add(reader, one, RW, object, range);
       // Who began when the reader had ended comes after it by real time.
       for (let i = firstAfter(byBegin, history, since); i < byBegin.length; i++) {
         if (history[byBegin[i]].begin > history[reader].end) break;
         graph.add(reader, byBegin[i], RW, object, range);
+      }
+    }
+    this.#orderBlindWrites(object, byBegin, readUntil);
+  }
+
+  /**
+   * Who had ended when a version was read that somebody else had written came before that one, also if both were
+   * under way at once.
+   */
+  #orderBlindWrites(
+    object: string,
+    byBegin: readonly number[],
+    readUntil: ReadonlyMap<number, number>,
+  ): void {
+    const history = this.#history;
+    for (const [writer, until] of readUntil) {
+      let at = firstAfter(byBegin, history, history[writer].end) - 1;
+      for (let left = LOOKED_BACK_MAX; at >= 0 && left > 0; at--, left--) {
+        const { end } = history[byBegin[at]];
+        if (end > history[writer].begin && end < until) {
+          this.graph.add(byBegin[at], writer, WW, object);
+        }
       }
     }
   }

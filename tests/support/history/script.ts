@@ -53,7 +53,7 @@ export interface Actor {
 
 export interface Script {
   readonly actors: Readonly<Record<string, Actor>>;
-  /** Whose turn it is: a small letter for the next step, a capital for the end. */
+  /** Whose turn it is: a small letter for the next step, with the first of which it begins; a capital for the end. */
   readonly order: string;
 }
 
@@ -137,14 +137,14 @@ export async function play(store: Store, { actors, order }: Script): Promise<Pla
   const ends: Record<string, Promise<void>> = {};
   const failed = Promise.withResolvers<never>();
   failed.promise.catch(() => {});
-  for (const [name, actor] of Object.entries(actors)) {
-    turns[name] = new Turns();
-    attempts[name] = 0;
-    ends[name] = perform(store, name, actor, turns[name], history, () => attempts[name]++);
-    ends[name].catch(failed.reject);
-  }
   for (const letter of order) {
     const name = letter.toLowerCase();
+    if (!(name in turns)) {
+      turns[name] = new Turns();
+      attempts[name] = 0;
+      ends[name] = perform(store, name, actors[name], turns[name], history, () => attempts[name]++);
+      ends[name].catch(failed.reject);
+    }
     if (letter === name) await Promise.race([turns[name].give(), failed.promise]);
     else {
       turns[name].free();
