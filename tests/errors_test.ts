@@ -381,10 +381,6 @@ test("errors: invalid-argument for names, keys, values, ranges and codecs", asyn
 test("errors: not-supported says what to do instead", async () => {
   await withTempDir(async (dir) => {
     await withDatabase(async (db) => {
-      const family = await db.columnFamily("shop");
-      await refused("not-supported", ["transaction()"], () => db.transaction([family], () => {}));
-      await refused("not-supported", ["batch()"], () => db.batch());
-      await refused("not-supported", ["snapshot()"], () => db.snapshot());
       await refused("not-supported", ["compact()"], () => db.compact());
       const to = join(dir, "backup");
       await refused("not-supported", ["backup()"], () => db.backup(to));

@@ -10,6 +10,7 @@
  */
 
 import { Inbox } from "../lib/engine/inbox.ts";
+import { JointCoordinator, JointParticipant } from "../lib/engine/joint_commit.ts";
 import {
   askForLife,
   LIFE_DORMANT,
@@ -91,6 +92,8 @@ export class WriterLoop {
   readonly #commit: GroupCommit;
   readonly #inbox: Inbox;
   readonly #writer: Writer;
+  readonly #coordinator: JointCoordinator;
+  readonly #participant: JointParticipant;
   readonly #salt = new Uint8Array(8);
   readonly #now = (): number => performance.now();
   /** Pages that were read when garbage was noted last. */
@@ -123,6 +126,16 @@ export class WriterLoop {
       recordBytesMax: data.memoryFile === undefined ? data.logBytes / 4 : Infinity,
       now: this.#now,
     });
+    const joint = {
+      control: memory.control,
+      slots: memory.slots,
+      words: memory.joint,
+      inbox: this.#inbox,
+      writer: this.#writer,
+      worker: data.worker,
+    };
+    this.#coordinator = new JointCoordinator(joint);
+    this.#participant = new JointParticipant(joint);
   }
 
   async run(): Promise<void> {
@@ -154,8 +167,15 @@ export class WriterLoop {
       this.#deaths = Atomics.load(words, DEATHS);
       this.#inbox.dropDead();
     }
+    if (this.#coordinator.isBusy) return this.#coordinate();
+    const joined = this.#participant.step();
+    if (joined !== "idle") return joined === "waits" ? IDLE_MS : 0;
     const leaseEnds = this.#writer.expireTurns();
     if (this.#writer.gather()) {
+      if (this.#writer.joint !== undefined) {
+        this.#coordinator.begin(this.#writer.joint);
+        return this.#coordinate();
+      }
       this.#commitRound();
       this.#noteGarbage(ROUND_GARBAGE_BYTES + this.#writer.record.length);
       return 0;
@@ -247,26 +267,66 @@ export class WriterLoop {
 
   #commitRound(): void {
     const writer = this.#writer;
-    if (writer.bypass) {
-      this.#bypass();
-    } else if (writer.record.parts === 0 || this.#log === undefined) {
-      writer.finish(() => {});
-    } else {
-      this.#append(this.#log);
+    const slots = writer.sealedSlots;
+    const code = this.#makeDurable(slots);
+    if (code === undefined) writer.finish(() => this.#onPublish(slots));
+    else writer.abandon(code);
+    this.#wakeKeeperIfDue();
+  }
+
+  /** Goes on with a transaction over several families; how long it may sleep then, in ms. */
+  #coordinate(): number {
+    const writer = this.#writer;
+    const coordinator = this.#coordinator;
+    const outcome = coordinator.step();
+    if (outcome === "waits") return IDLE_MS;
+    if (outcome !== "agreed") {
+      writer.refuseJoint(outcome);
+      coordinator.end(false);
+      return 0;
+    }
+    const slots = coordinator.changedSlots;
+    const code = this.#makeDurable(slots);
+    if (code === undefined) writer.finishJoint(slots, () => this.#onPublish(slots));
+    else writer.refuseJoint({ code, detail: 0, result: 0 });
+    coordinator.end(code === undefined);
+    this.#wakeKeeperIfDue();
+    this.#noteGarbage(ROUND_GARBAGE_BYTES + writer.record.length);
+    return 0;
+  }
+
+  /** Has the round on the disk, as far as anybody asked for that; the code with which it has to be given up. */
+  #makeDurable(slots: readonly number[]): ErrorCode | undefined {
+    const writer = this.#writer;
+    if (writer.bypass) return slots.length === 0 ? undefined : this.#bypass(slots);
+    if (writer.record.parts === 0 || this.#log === undefined) return undefined;
+    return this.#append(this.#log);
+  }
+
+  /** Under the publish lock. */
+  #onPublish(slots: readonly number[]): void {
+    if (this.#writer.bypass) {
+      for (const slot of slots) this.#memory.slots.setPrivateVersion(slot, -1);
+    } else if (this.#log !== undefined) {
+      this.#commit.published(this.#data.worker);
     }
   }
 
-  #append(log: File): void {
+  #wakeKeeperIfDue(): void {
+    const commit = this.#commit;
+    const { control } = this.#memory;
+    const isDue = this.#log !== undefined && commit.usedBytes > commit.checkpointBytes;
+    if (isDue && !checkpointRuns(control)) bumpAndWake(control.words, KEEPER_WAKE);
+  }
+
+  #append(log: File): ErrorCode | undefined {
     const { checksum } = this.#memory;
     const writer = this.#writer;
     const commit = this.#commit;
     const { worker } = this.#data;
     const length = writer.record.length;
     const position = this.#reserve(log, length);
-    if (typeof position !== "number") {
-      writer.abandon(position);
-      return;
-    }
+    if (typeof position !== "number") return position;
     const record = writer.record.finish(
       position,
       {
@@ -280,19 +340,14 @@ export class WriterLoop {
       writeAtPosition(log, commit.capacity, position, record);
     } catch (error) {
       if (!(error instanceof ManifoldError) || !this.#takeBack(log, position, length)) throw error;
-      writer.abandon(error.code);
-      return;
+      return error.code;
     }
     commit.written(worker);
     const end = position + record.length;
     if (!(writer.needsSync ? this.#awaitDurable(log, end) : this.#awaitWritten(end))) {
-      writer.abandon("failed");
-      return;
+      return "failed";
     }
-    writer.finish(() => commit.published(worker));
-    if (commit.usedBytes > commit.checkpointBytes && !checkpointRuns(this.#memory.control)) {
-      bumpAndWake(this.#memory.control.words, KEEPER_WAKE);
-    }
+    return undefined;
   }
 
   /** Takes back the place of a record that could not be written; false if that cannot be. */
@@ -372,15 +427,10 @@ export class WriterLoop {
   }
 
   /** A transaction too large for the log becomes durable by a checkpoint that includes it. */
-  #bypass(): void {
-    const { control, slots } = this.#memory;
+  #bypass(slots: readonly number[]): ErrorCode | undefined {
+    const { control } = this.#memory;
     const writer = this.#writer;
-    const [slot] = writer.sealedSlots;
-    if (slot === undefined) {
-      writer.finish(() => {});
-      return;
-    }
-    slots.setPrivateVersion(slot, slots.version(slot) + 1);
+    writer.announce(slots);
     let number = askForCheckpoint(control);
     for (;;) {
       const seen = keeperAnswers(control);
@@ -391,16 +441,13 @@ export class WriterLoop {
         sleepWhile(control.words, KEEPER_ANSWER, seen, 5);
         continue;
       }
-      const fate = writer.withdraw(slot);
+      const fate = writer.withdraw(slots);
       if (fate === "durable") break;
-      if (fate === "withdrawn" || this.#failed()) {
-        writer.abandon(outcome === "pending" ? "failed" : outcome);
-        return;
-      }
-      // A checkpoint that has begun since the failed one has the version, too: it decides.
+      if (fate === "withdrawn" || this.#failed()) return outcome === "pending" ? "failed" : outcome;
+      // A checkpoint that has begun since the failed one has the versions, too: it decides.
       number = checkpointBegun(control);
     }
-    writer.finish(() => slots.setPrivateVersion(slot, -1));
+    return undefined;
   }
 
   #replay(): void {

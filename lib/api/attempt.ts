@@ -11,9 +11,12 @@ import {
   REQUEST_TRANSACTION,
 } from "../engine/requests.ts";
 import { ManifoldError } from "../errors.ts";
+import { beforeNext, isOneMoment } from "./database_cut.ts";
 import { type FamilyAccess, type Running, runningTransaction } from "./family_access.ts";
 import { FamilyPart } from "./family_part.ts";
+import { type FamilyWrites, isBusy, JointCommit } from "./joint.ts";
 import type { Limits } from "./limits.ts";
+import { OperationsWriter } from "./operations_writer.ts";
 import { closedError, RequestError } from "./request_error.ts";
 import { endedError, insideOf, Transaction } from "./transaction.ts";
 import type { Turn } from "./turn.ts";
@@ -32,8 +35,24 @@ export interface Job<T> {
   readonly what: () => string;
 }
 
-/** Pins the present versions of the families. `notes`: whether what is read there has to be validated. */
+/**
+ * Pins the versions of the families that are published at one moment. `notes`: whether what is read there has to be
+ * validated.
+ */
 export function takeParts(accesses: readonly FamilyAccess[], notes: boolean): FamilyPart[] {
+  const { memory, path } = accesses[0].open.session;
+  const slots = accesses.map(({ slot }) => slot);
+  for (let attempt = 0;; attempt++) {
+    const parts = takeEach(accesses, notes);
+    // Of one family, any version is one.
+    if (parts.length === 1) return parts;
+    if (isOneMoment(memory, slots, parts.map(({ view }) => view.stamp))) return parts;
+    releaseParts(parts);
+    beforeNext(attempt, memory.control, path);
+  }
+}
+
+function takeEach(accesses: readonly FamilyAccess[], notes: boolean): FamilyPart[] {
   const parts: FamilyPart[] = [];
   try {
     for (const access of accesses) parts.push(new FamilyPart(access, notes));
@@ -122,6 +141,7 @@ export function commit<T>(
   flags: number = job.flags,
 ): Promise<number> | undefined {
   if (!parts.some((part) => part.hasWrites)) return undefined;
+  if (parts.length > 1) return commitJointly(job, parts, turns, flags);
   const [part] = parts;
   const { access } = part;
   const client = access.open.client();
@@ -143,10 +163,40 @@ export function commit<T>(
   }
 }
 
+/** The same for several families; those of which nothing was read or written have no part in it. */
+async function commitJointly<T>(
+  job: Job<T>,
+  parts: readonly FamilyPart[],
+  turns: readonly Turn[],
+  flags: number,
+): Promise<number> {
+  const { open } = parts[0].access;
+  const client = open.client();
+  const writes: FamilyWrites[] = [];
+  const tokens = new Map<number, number>();
+  for (const [i, part] of parts.entries()) {
+    const { access } = part;
+    const writer = new OperationsWriter(open.session.memory.shared.pageSize);
+    const reads = part.encode(writer);
+    if (writer.byteLength === 0) continue;
+    writes.push({ access, writer, named: [], flags: reads });
+    if (turns.length > 0) tokens.set(access.id, turns[i].use());
+  }
+  if (writes.length === 1) {
+    const [{ access, writer, flags: reads }] = writes;
+    const token = tokens.get(access.id) ?? 0;
+    const sent = writer.take(true);
+    const kind = REQUEST_TRANSACTION;
+    return await access.submit(client, kind, flags | reads!, token, sent, job.what, token !== 0);
+  }
+  await new JointCommit(open, client, flags, writes, job.what, tokens).run();
+  return 0;
+}
+
 /** Whether a commit was refused because of what others have done: the function has to be run again. */
 export function isOutdated(error: unknown): boolean {
-  return error instanceof RequestError &&
-    (error.detail === DETAIL_CONFLICT || error.detail === DETAIL_TABLE_GONE);
+  return isBusy(error) || error instanceof RequestError &&
+      (error.detail === DETAIL_CONFLICT || error.detail === DETAIL_TABLE_GONE);
 }
 
 /** Whether nothing can be committed any more. */

@@ -5,12 +5,12 @@
  * urgent ones (the ends of turns), which overtake what waits here; at most {@linkcode COMPLETIONS_MAX}
  * requests are under way, and {@linkcode URGENT_RESERVE} of them are kept for urgent ones, because
  * the end of a turn can be what all others wait for; every request is settled exactly once; no wait
- * is without a time-out.
+ * is without a time-out. A request with stashes goes into its worker's ring when they are in theirs.
  *
  * @module
  */
 
-import { FLAG_FIRST, FLAG_LAST, REQUEST_TRANSACTION } from "../engine/requests.ts";
+import { FLAG_FIRST, FLAG_LAST, REQUEST_STASH, REQUEST_UNSTASH } from "../engine/requests.ts";
 import type { ThreadMemory } from "../engine/thread_memory.ts";
 import { ManifoldError } from "../errors.ts";
 import { type Completion, COMPLETIONS_MAX } from "../memory/completions.ts";
@@ -62,8 +62,16 @@ export interface ClientRequest {
   readonly kept?: boolean;
   /** Goes before all that waits. */
   readonly urgent?: boolean;
+  /** What other workers need for it (lib/engine/joint.ts); only with a `kept` payload. */
+  readonly stashes?: readonly Stash[];
   /** What is asked and of whom, for messages: `set in table "users" of column family "shop"`. */
   readonly describe: () => string;
+}
+
+/** The part of a joint transaction that another worker has in it. */
+export interface Stash {
+  readonly worker: number;
+  readonly payload: readonly Uint8Array[];
 }
 
 /** A request that is under way or waits for its turn to be sent. */
@@ -74,18 +82,28 @@ interface Pending {
   resolve: (result: number) => void;
   reject: (error: unknown) => void;
   describe: () => string;
+  /** Workers that have stashes for it. */
+  stashedAt: readonly number[];
+}
+
+/** A request that waits for its turn to be sent. */
+interface Ticket {
+  readonly request: ClientRequest;
+  readonly resolve: (result: number) => void;
+  readonly reject: (error: unknown) => void;
+  /** Its number once it is under way, -1 before. */
+  number: number;
+  /** Stashes that are to be sent before it. */
+  stashesLeft: number;
 }
 
 /** What is still to be put into a worker's ring. */
 interface Unsent {
-  readonly request: ClientRequest;
+  readonly ticket: Ticket;
+  readonly kind: number;
   /** The payload, cut into pieces that fit an entry each. */
   readonly parts: readonly Uint8Array[];
   next: number;
-  readonly resolve: (result: number) => void;
-  readonly reject: (error: unknown) => void;
-  /** Its pending entry once the first part was sent, -1 before. */
-  index: number;
 }
 
 /** What waits for room in one worker's ring. */
@@ -221,16 +239,28 @@ export class Client {
     const { payload } = request;
     noteGarbage(REQUEST_GARBAGE_BYTES + bytesOf(payload));
     const ring = this.#memory.rings[worker];
+    if (request.stashes !== undefined && request.stashes.length > 0) {
+      this.#sendStashes(request.stashes, ticketOf(request, resolve, reject));
+      return;
+    }
     const isSmall = payload instanceof Uint8Array && payload.length <= ring.payloadBytesMax;
     const nothingWaits = outbox === undefined ||
       (outbox.normal.first === undefined && outbox.urgent.first === undefined);
     if (isSmall && nothingWaits && this.#mayGo(request)) {
-      const index = this.#take(resolve, reject, request.describe);
-      if (this.#push(worker, request, index, request.flags | WHOLE, payload)) return;
-      this.#giveBack(index);
+      const number = this.#take(resolve, reject, request);
+      if (this.#push(worker, request, request.kind, number, request.flags | WHOLE, payload)) return;
+      this.#giveBack(number & INDEX_MASK);
     }
-    this.#enqueue(worker, request, resolve, reject);
+    this.#enqueue(worker, ticketOf(request, resolve, reject), request.kind, payload);
     this.#pump(worker);
+  }
+
+  #sendStashes(stashes: readonly Stash[], ticket: Ticket): void {
+    ticket.stashesLeft = stashes.length;
+    for (const { worker, payload } of stashes) {
+      this.#enqueue(worker, ticket, REQUEST_STASH, payload);
+    }
+    for (const { worker } of stashes) this.#pump(worker);
   }
 
   #mayGo(request: ClientRequest): boolean {
@@ -240,18 +270,19 @@ export class Client {
 
   #enqueue(
     worker: number,
-    request: ClientRequest,
-    resolve: (result: number) => void,
-    reject: (error: unknown) => void,
+    ticket: Ticket,
+    kind: number,
+    payload: ClientRequest["payload"],
   ): void {
     let outbox = this.#outboxes.get(worker);
     if (outbox === undefined) {
       outbox = { urgent: new Fifo(), normal: new Fifo(), waitsForSpace: false };
       this.#outboxes.set(worker, outbox);
     }
-    const parts = partsOf(request, this.#memory.rings[worker].payloadBytesMax);
-    const unsent: Unsent = { request, parts, next: 0, resolve, reject, index: -1 };
-    (request.urgent === true ? outbox.urgent : outbox.normal).push(unsent);
+    const { urgent, kept } = ticket.request;
+    const parts = partsOf(payload, kept, this.#memory.rings[worker].payloadBytesMax);
+    const unsent: Unsent = { ticket, kind, parts, next: 0 };
+    (urgent === true ? outbox.urgent : outbox.normal).push(unsent);
   }
 
   /** Puts what waits for a worker into its ring, as far as there is room. */
@@ -263,24 +294,31 @@ export class Client {
       const queue = outbox.urgent.first !== undefined ? outbox.urgent : outbox.normal;
       const unsent = queue.first;
       if (unsent === undefined) return;
-      if (unsent.index < 0) {
+      const { parts, ticket, kind } = unsent;
+      const { request } = ticket;
+      if (ticket.number < 0) {
         // Completions make this go on.
-        if (!this.#mayGo(unsent.request)) return;
-        unsent.index = this.#take(unsent.resolve, unsent.reject, unsent.request.describe);
+        if (!this.#mayGo(request)) return;
+        ticket.number = this.#take(ticket.resolve, ticket.reject, request);
       }
-      const { parts, request } = unsent;
       while (unsent.next < parts.length) {
         const flags = request.flags | (unsent.next === 0 ? FLAG_FIRST : 0) |
           (unsent.next === parts.length - 1 ? FLAG_LAST : 0);
         // Read before the attempt, so that room made in between is not missed.
         const space = Atomics.load(ring.words, ring.spaceIndex);
-        if (!this.#push(worker, request, unsent.index, flags, parts[unsent.next])) {
+        if (!this.#push(worker, request, kind, ticket.number, flags, parts[unsent.next])) {
           this.#awaitSpace(worker, outbox, space);
           return;
         }
         unsent.next++;
       }
       queue.shift();
+      if (kind === REQUEST_STASH && --ticket.stashesLeft === 0) {
+        // Never before: its worker may wait for those that have the stashes, and must find them there.
+        const coordinator = this.#memory.slots.worker(request.slot);
+        this.#enqueue(coordinator, ticket, request.kind, request.payload);
+        this.#pump(coordinator);
+      }
     }
   }
 
@@ -300,13 +338,14 @@ export class Client {
   #push(
     worker: number,
     request: ClientRequest,
-    index: number,
+    kind: number,
+    number: number,
     flags: number,
     payload: Uint8Array,
   ): boolean {
     const header = this.#header;
-    header.request = this.#pending[index]!.number;
-    header.kind = request.kind;
+    header.request = number;
+    header.kind = kind;
     header.flags = flags;
     header.slot = request.slot;
     header.family = request.family;
@@ -329,25 +368,28 @@ export class Client {
     this.#workersToWake.length = 0;
   }
 
+  /** Makes a request one that is under way; returns its number. */
   #take(
     resolve: (result: number) => void,
     reject: (error: unknown) => void,
-    describe: () => string,
+    { describe, stashes }: ClientRequest,
   ): number {
     const index = this.#freeIndices.pop() ?? this.#pending.length;
+    const stashedAt = stashes === undefined ? NOWHERE : stashes.map(({ worker }) => worker);
     let pending = this.#pending[index];
     if (pending === undefined) {
-      pending = { number: -1, generation: 0, resolve, reject, describe };
+      pending = { number: -1, generation: 0, resolve, reject, describe, stashedAt };
       this.#pending[index] = pending;
     } else {
       pending.generation = (pending.generation + 1) & GENERATION_MASK;
       pending.resolve = resolve;
       pending.reject = reject;
       pending.describe = describe;
+      pending.stashedAt = stashedAt;
     }
     pending.number = this.#numberBase + pending.generation * 2 ** INDEX_BITS + index;
     this.#underWay++;
-    return index;
+    return pending.number;
   }
 
   #giveBack(index: number): void {
@@ -400,23 +442,44 @@ export class Client {
       const index = completion.request & INDEX_MASK;
       const pending = this.#pending[index];
       if (pending === undefined || pending.number !== completion.request) continue;
-      const { resolve, reject, describe } = pending;
+      const { resolve, reject, describe, stashedAt } = pending;
       this.#giveBack(index);
       this.#unsettled--;
-      if (completion.status === 0) resolve(completion.result);
-      else reject(requestError(completion, describe(), this.#memory.arena.pageSize));
+      if (completion.status === 0) {
+        resolve(completion.result);
+        continue;
+      }
+      for (const worker of stashedAt) this.#unstash(worker, completion.request);
+      reject(requestError(completion, describe(), this.#memory.arena.pageSize));
     }
     for (const worker of this.#outboxes.keys()) this.#pump(worker);
+  }
+
+  /** A worker may have the stash of a refused request yet, which nobody will seek it for. */
+  #unstash(worker: number, number: number): void {
+    const request: ClientRequest = {
+      slot: 0,
+      family: 0,
+      kind: REQUEST_UNSTASH,
+      flags: 0,
+      argument: 0,
+      payload: NO_PAYLOAD,
+      kept: true,
+      describe: nothing,
+    };
+    const ticket = { ...ticketOf(request, ignore, ignore), number };
+    this.#enqueue(worker, ticket, REQUEST_UNSTASH, NO_PAYLOAD);
   }
 
   /** Nothing of what was submitted will be answered any more. */
   #rejectAll(error: ManifoldError): void {
     for (const outbox of this.#outboxes.values()) {
       for (const queue of [outbox.urgent, outbox.normal]) {
-        for (const unsent of queue.takeAll()) {
-          if (unsent.index >= 0) continue; // it is among the pending
+        for (const { ticket } of queue.takeAll()) {
+          if (ticket.number >= 0) continue; // it is among the pending
+          ticket.number = 0; // as if it were: another of its stashes may wait, too
           this.#unsettled--;
-          unsent.reject(error);
+          ticket.reject(error);
         }
       }
     }
@@ -441,6 +504,9 @@ function noMemory(cause: unknown, request: ClientRequest): unknown {
   );
 }
 
+const NOWHERE: readonly number[] = [];
+const NO_PAYLOAD = new Uint8Array(0);
+
 function ignore(): void {}
 
 function nothing(): string {
@@ -454,12 +520,23 @@ function bytesOf(payload: ClientRequest["payload"]): number {
   return total;
 }
 
+function ticketOf(
+  request: ClientRequest,
+  resolve: (result: number) => void,
+  reject: (error: unknown) => void,
+): Ticket {
+  return { request, resolve, reject, number: -1, stashesLeft: 0 };
+}
+
 /** Cuts a payload into entries; what has to wait is copied unless it is kept. */
-function partsOf(request: ClientRequest, bytesMax: number): Uint8Array[] {
-  const { payload, kept } = request;
+function partsOf(
+  payload: ClientRequest["payload"],
+  kept: boolean | undefined,
+  bytesMax: number,
+): Uint8Array[] {
   const pieces = payload instanceof Uint8Array ? [payload] : payload;
   const total = bytesOf(payload);
-  if (request.kind !== REQUEST_TRANSACTION || total <= bytesMax) {
+  if (total <= bytesMax) {
     const whole = kept === true && pieces.length === 1 ? pieces[0] : joined(pieces, total);
     return [whole];
   }

@@ -7,8 +7,10 @@
 import { findTable, listTables } from "../engine/catalog.ts";
 import { ManifoldError } from "../errors.ts";
 import { newFamilyState } from "../memory/family_slots.ts";
+import { isObject } from "./arguments.ts";
 import { Batch } from "./batch.ts";
 import { checkCodec, type Codec } from "./codec.ts";
+import { describe } from "./codecs/describe.ts";
 import { bytes } from "./codecs/mod.ts";
 import { type FamilyAccess, isTableGone } from "./family_access.ts";
 import { checkName } from "./names.ts";
@@ -42,9 +44,12 @@ export interface TableOptions<K, V> {
   readonly value?: Codec<V>;
 }
 
+/** The writing side of a column family: for the rest of the package. */
+export let accessOf: (family: ColumnFamily) => FamilyAccess;
+
 /**
  * A column family of a database: its own tables, its own worker that writes them, its own versions.
- * Families are written in parallel; what has to change together belongs into one. Made by
+ * Families are written in parallel; what always changes together is best in one. Made by
  * `Database.columnFamily`.
  *
  * Everything throws or rejects with `closed` when the database is closed, and with `not-found` when the column
@@ -62,6 +67,16 @@ export interface TableOptions<K, V> {
  */
 export class ColumnFamily {
   readonly #access: FamilyAccess;
+
+  static {
+    accessOf = (family) => {
+      if (isObject(family) && #access in family) return family.#access;
+      throw new ManifoldError(
+        "invalid-argument",
+        `${describe(family)} is no column family; give what db.columnFamily() gives`,
+      );
+    };
+  }
 
   /** Databases make it. */
   constructor(access: FamilyAccess) {
@@ -262,7 +277,7 @@ export class ColumnFamily {
    * ```
    */
   batch(): Batch {
-    return new Batch(this.#access);
+    return new Batch(this.#access.open, this.#access);
   }
 
   /**

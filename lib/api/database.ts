@@ -9,16 +9,17 @@ import { FAMILY_LIVE } from "../memory/family_slots.ts";
 import { Pins } from "../memory/pins.ts";
 import { compareBytes } from "./bytes_order.ts";
 import { describe } from "./codecs/describe.ts";
-import type { Batch } from "./batch.ts";
-import { ColumnFamily } from "./column_family.ts";
+import { Batch } from "./batch.ts";
+import { accessOf, ColumnFamily } from "./column_family.ts";
 import { FamilyAccess, isEventual, OpenSession } from "./family_access.ts";
 import { createFamily, dropFamily, settledFamily } from "./family_lifecycle.ts";
 import { checkName } from "./names.ts";
 import type { CheckpointSettings, DatabaseHandle, Durability, Session } from "./session.ts";
-import type { Snapshot } from "./snapshot.ts";
+import { pinDatabase, Snapshot } from "./snapshot.ts";
 import { checkCacheBytes } from "./open_options.ts";
 import { type DatabaseStats, databaseStats, type FamilyStats, familyStats } from "./stats.ts";
 import type { Transaction, TransactionOptions } from "./transaction.ts";
+import { runTransaction } from "./transaction_run.ts";
 import type { VerifyOptions, VerifyReport } from "./verify/report.ts";
 import { verifyDatabase } from "./verify/verify.ts";
 
@@ -261,31 +262,111 @@ export class Database implements AsyncDisposable {
   }
 
   /**
-   * Not supported yet: a transaction over several column families. Rejects with `not-supported`.
+   * Runs a function that reads and writes tables of several column families as if nothing else did (serializable); what
+   * it wrote is applied at once when it has ended, all of it or nothing, in every crash too. What it reads is of one
+   * moment of all of them.
+   *
+   * Otherwise as `ColumnFamily.transaction`: it may be run more than once, the last time under the exclusive turns of all
+   * the column families. Transactions never wait for each other in a circle, in whatever order they name them.
+   *
+   * Rejects as `ColumnFamily.transaction` does; with `invalid-argument` also for what are no column families of this
+   * database.
    *
    * @typeParam T What the function returns.
-   * @param _families The column families.
-   * @param _fn Is given the transaction.
-   * @param _options As for `ColumnFamily.transaction`.
+   * @param families The column families that it may read and write; at least one.
+   * @param fn Is given the transaction. It may be async, and may be run more than once.
+   * @param options `durability`, `maxAttempts`, `timeoutMs`, `signal`.
+   * @returns What `fn` returns, when the writes are durable.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory, text, u32 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const shop = await db.columnFamily("shop");
+   * const sales = await db.columnFamily("sales");
+   * const stock = shop.table("stock", { key: text, value: u32 });
+   * const orders = sales.table("orders", { key: u32, value: text });
+   * await stock.set("apples", 3);
+   * await db.transaction([shop, sales], (tx) => {
+   *   const left = tx.table(stock).get("apples")!;
+   *   if (left === 0) tx.abort("sold out");
+   *   tx.table(stock).set("apples", left - 1);
+   *   tx.table(orders).set(1, "an apple");
+   * });
+   * ```
    */
-  transaction<T>(
-    _families: readonly ColumnFamily[],
-    _fn: (tx: Transaction) => T | Promise<T>,
-    _options?: TransactionOptions,
+  async transaction<T>(
+    families: readonly ColumnFamily[],
+    fn: (tx: Transaction) => T | Promise<T>,
+    options?: TransactionOptions,
   ): Promise<T> {
-    return this.#notSupported("transaction() over several column families", "use one family");
+    this.#open.check();
+    return await runTransaction(this.#accessesOf(families), fn, options);
   }
 
-  /** Not supported yet: a snapshot over all column families. Throws `not-supported`. */
+  /** Each once, ascending by id. */
+  #accessesOf(families: readonly ColumnFamily[]): FamilyAccess[] {
+    if (!Array.isArray(families) || families.length === 0) {
+      throw new ManifoldError(
+        "invalid-argument",
+        `transaction: the column families are ${describe(families)}; give an array of at least one`,
+      );
+    }
+    const accesses = new Map<number, FamilyAccess>();
+    for (const family of families) {
+      const access = accessOf(family);
+      if (access.open !== this.#open) {
+        throw new ManifoldError(
+          "invalid-argument",
+          `transaction: ${access.place} is of another open database; use this one's`,
+        );
+      }
+      accesses.set(access.id, access);
+    }
+    return [...accesses.values()].sort((a, b) => a.id - b.id);
+  }
+
+  /**
+   * Freezes all column families as they are at one moment: of every transaction and batch it has all or
+   * nothing, whatever column families they change, and everything that was acknowledged before. A column family
+   * that is deleted later stays in it; one that is made later is not. Dispose of it.
+   *
+   * Throws `too-large` when too many versions are held already (8192, one for each column family).
+   *
+   * @example
+   * ```ts
+   * import { openInMemory, text, u32 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const stock = (await db.columnFamily("shop")).table("stock", { key: text, value: u32 });
+   * const orders = (await db.columnFamily("orders")).table("orders", { key: u32, value: text });
+   * using snapshot = db.snapshot();
+   * await db.batch().set(stock, "apples", 2).set(orders, 1, "an apple").commit();
+   * console.log(snapshot.table(stock).count(), snapshot.table(orders).count()); // 0 0
+   * ```
+   */
   snapshot(): Snapshot {
-    this.#open.check();
-    throw notSupported("snapshot() of all column families", "take one of a family");
+    return new Snapshot(pinDatabase(this.#open));
   }
 
-  /** Not supported yet: a batch over several column families. Throws `not-supported`. */
+  /**
+   * An empty batch of writes to tables of any column families: all or nothing, in every crash and for every
+   * `snapshot()` of the database. One that has to do with one column family only costs no more than a batch of
+   * that family.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory, text, u32 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const stock = (await db.columnFamily("shop")).table("stock", { key: text, value: u32 });
+   * const orders = (await db.columnFamily("orders")).table("orders", { key: u32, value: text });
+   * await db.batch().set(stock, "apples", 2).set(orders, 1, "an apple").commit();
+   * ```
+   */
   batch(): Batch {
-    this.#open.check();
-    throw notSupported("batch() over several column families", "use one of a family");
+    return new Batch(this.#open);
   }
 
   /**
@@ -472,6 +553,7 @@ export class Database implements AsyncDisposable {
     const { session } = open;
     open.closed = true;
     for (const running of [...open.running]) running.cancel();
+    await open.lines.idle(); // what was asked for is sent
     await session.client?.close();
     // From here on nobody gives a pin of this thread back himself.
     Pins.releaseOf(session.memory.control, session.memory.thread);

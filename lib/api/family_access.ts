@@ -10,11 +10,13 @@ import {
   DETAIL_TABLE_GONE,
   FLAG_EVENTUAL,
   REQUEST_TRANSACTION,
+  REQUEST_TURN,
 } from "../engine/requests.ts";
 import { ManifoldError } from "../errors.ts";
 import { asyncContext } from "../runtime/async_context.ts";
 import type { Client } from "./client.ts";
 import { describe } from "./codecs/describe.ts";
+import { FamilyLines } from "./family_lines.ts";
 import { Views } from "./family_view.ts";
 import { type NamedTable, OperationsWriter } from "./operations_writer.ts";
 import { closedError, RequestError } from "./request_error.ts";
@@ -37,6 +39,7 @@ export const runningTransaction = asyncContext<Running>();
 export class OpenSession {
   readonly session: Session;
   readonly running: Set<Running> = new Set();
+  readonly lines: FamilyLines = new FamilyLines();
   /** Set when closing begins: nothing new is taken. */
   closed = false;
   /** Tables (family id and table id) whose deletion this thread has asked for and not heard of yet. */
@@ -165,7 +168,11 @@ export class FamilyAccess {
     return this.open.client();
   }
 
-  /** Sends a request to the family's worker. */
+  /**
+   * Sends a request to the family's worker, behind this thread's joint transactions over the family. An urgent
+   * one overtakes them: the end of a turn can be what they wait for. So does one for a turn, whose holder may
+   * have another already: who wants turns waits for them before the first (`lines.passed`).
+   */
   submit(
     client: Client,
     kind: number,
@@ -175,17 +182,22 @@ export class FamilyAccess {
     what: () => string,
     urgent: boolean = false,
   ): Promise<number> {
-    return client.submit({
+    const { lines, session } = this.open;
+    const waits = !urgent && kind !== REQUEST_TURN && lines.waits(this.id);
+    const { payload } = operations;
+    const isLent = waits && !operations.kept && payload instanceof Uint8Array;
+    const request = {
       slot: this.slot,
       family: this.id,
       kind,
       flags,
       argument,
-      payload: operations.payload,
+      payload: isLent ? payload.slice() : payload,
       kept: operations.kept,
       urgent,
-      describe: () => `${what()}, database ${this.open.session.path}`,
-    });
+      describe: () => `${what()}, database ${session.path}`,
+    };
+    return waits ? lines.send(this.id, () => client.submit(request)) : client.submit(request);
   }
 
   /**

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { REQUEST_CREATE } from "../engine/requests.ts";
+import { FLAG_FIRST, FLAG_LAST, REQUEST_CREATE } from "../engine/requests.ts";
 import type { ThreadMemory } from "../engine/thread_memory.ts";
 import { ManifoldError } from "../errors.ts";
 import {
@@ -209,7 +209,7 @@ export class Host {
         session,
         request: NOBODYS_REQUEST,
         kind: REQUEST_CREATE,
-        flags: 0,
+        flags: FLAG_FIRST | FLAG_LAST,
         slot,
         family: slots.id(slot),
         payloadBytes: name.length,

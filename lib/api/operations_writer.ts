@@ -79,12 +79,18 @@ export class OperationsWriter {
   /** The memory of the last chunk, which {@linkcode OperationsWriter.reset} may use again. */
   #lent: ByteWriter | undefined;
   #chunkBytes = 0;
+  #readBytes = 0;
   #aliases = 0;
   /** Whether a codec is at work: an operation in the middle of another one would be lost in it. */
   #encoding = false;
 
   constructor(pageSize: number) {
     this.#keyBytesMax = keyBytesMax(pageSize);
+  }
+
+  /** Bytes of them that say what was read. */
+  get readBytes(): number {
+    return this.#readBytes;
   }
 
   /** Bytes of all operations. */
@@ -112,6 +118,7 @@ export class OperationsWriter {
     this.#out.reset();
     this.#chunks = [];
     this.#chunkBytes = 0;
+    this.#readBytes = 0;
     this.#aliases = 0;
   }
 
@@ -223,6 +230,7 @@ export class OperationsWriter {
 
   /** Says how long the reads are: operations follow. */
   endReads(): void {
+    this.#readBytes = this.byteLength;
     const first = this.#chunks[0] ?? this.#out.bytes;
     const length = this.byteLength;
     for (let i = 0; i < READS_HEAD_BYTES; i++) first[i] = length >>> (i * 8);

@@ -59,7 +59,7 @@ export async function runTransaction<T>(
       if (attempt.isDone) return attempt.value as T;
       const lost = attemptsMax - left + 1;
       const line = lineOf(accesses[0]);
-      if (left > 2 && attempt.isQuick && (lost > 1 || line.isHot)) {
+      if (left > 2 && accesses.length === 1 && attempt.isQuick && (lost > 1 || line.isHot)) {
         const outcome = await line.join(job as Job<unknown>);
         if (outcome.kind === "value") return outcome.value as T;
         if (outcome.kind === "error") throw outcome.error;
@@ -130,6 +130,8 @@ async function runUnderTurns<T>(job: Job<T>): Promise<T> {
   const release = (): void => {
     for (const turn of turns) turn.release();
   };
+  // With a turn in hand it must not wait for what may wait for that.
+  await accesses[0].open.lines.passed(accesses.map(({ id }) => id));
   try {
     for (const access of accesses) {
       turns.push(await Turn.take(access, leaseMs(limits), what, limits));

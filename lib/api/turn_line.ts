@@ -98,6 +98,7 @@ export class TurnLine {
   /** Runs those who wait under one turn, and commits what they did. Rejects if that could not be. */
   async #serveTurn(served: Member[]): Promise<void> {
     const [{ job }] = this.#waiting;
+    await this.#access.open.lines.passed([this.#access.id]);
     const turn = await Turn.take(this.#access, LEASE_MS, job.what);
     try {
       const parts = takeParts(job.accesses, false);

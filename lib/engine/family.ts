@@ -478,6 +478,11 @@ export class FamilyEngine implements PresentTables {
     this.#parts.slots.publish(this.slot, this.#next);
   }
 
+  /** Gets the sealed group's state ready, so that another worker can publish it with others'. */
+  prepare(): void {
+    this.#parts.slots.prepare(this.slot, this.#next);
+  }
+
   /** What remains to be done once the group is published and the lock is given up. */
   afterPublish(): void {
     copyFamilyState(this.#published, this.#previous);
@@ -492,6 +497,7 @@ export class FamilyEngine implements PresentTables {
   discard(): void {
     // A private version that was handed over will be made again, with other pages.
     if (this.#handed.version === this.#next.version) this.#handed.version = -1;
+    this.#parts.slots.unprepare(this.slot);
     this.pager.discard();
     for (const table of this.#changed) table.entry.root.copyFrom(table.before);
     const reload = this.#tablesChanged;

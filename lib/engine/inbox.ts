@@ -1,5 +1,5 @@
 /**
- * What waits for one worker: requests from its write ring, parts put together again, and requests
+ * What waits for one worker: requests from its write ring, parts put together again, stashes, and requests
  * that were put aside because their family's turn is somebody else's or because they must be applied
  * alone.
  *
@@ -23,7 +23,8 @@ import {
   type WriteRing,
 } from "../memory/write_ring.ts";
 import { type OperationMemory, operationMemory } from "../log/operations.ts";
-import { FLAG_FIRST, FLAG_LAST, FLAG_READS, REQUEST_TRANSACTION } from "./requests.ts";
+import type { JointName } from "../memory/joint_words.ts";
+import { FLAG_FIRST, FLAG_LAST, FLAG_READS, REQUEST_STASH, REQUEST_UNSTASH } from "./requests.ts";
 
 /** One request. */
 export interface Request {
@@ -46,7 +47,7 @@ export interface Request {
   readonly lost?: boolean;
 }
 
-/** A transaction of which some parts are still to come. */
+/** A request of which some parts are still to come. */
 interface Parts {
   /** Undefined if there is no memory for it. */
   readonly bytes: Uint8Array | undefined;
@@ -61,6 +62,8 @@ export class Inbox {
   readonly #ring: WriteRing;
   readonly #memory: OperationMemory;
   readonly #parts = new Map<string, Parts>();
+  /** Parts of joint transactions, until their coordinators seek this worker. */
+  readonly #stashes = new Map<string, Request>();
   #cursor: number;
 
   constructor(control: Control, ring: WriteRing) {
@@ -75,25 +78,60 @@ export class Inbox {
     return this.#ring.waitingBytes > 0;
   }
 
-  /** Takes requests out until there are no more, or their payloads exceed `bytesMax`. */
-  take(bytesMax: number, into: Request[]): void {
+  /**
+   * Takes requests out until there are no more, or their payloads exceed `bytesMax`. Says whether there
+   * were stashes among them, which are not put `into` the others.
+   */
+  take(bytesMax: number, into: Request[]): boolean {
     const ring = this.#ring;
     let bytes = 0;
+    let stashed = false;
     while (bytes < bytesMax) {
       ring.skipped = this.#cursor;
       const at = ring.peek(this.#cursor);
       if (at < 0) {
         this.#cursor = ring.skipped;
-        return;
+        return stashed;
       }
       const request = this.#read(at);
       this.#cursor = ring.next;
       if (request === undefined) continue;
+      if (this.#stash(request)) {
+        stashed = true;
+        continue;
+      }
       into.push(request);
       bytes += request.to - request.from;
       // A transaction that came in parts stands alone: it is large.
-      if (request.memory !== this.#memory) return;
+      if (request.memory !== this.#memory) return stashed;
     }
+    return stashed;
+  }
+
+  /** Keeps a stash, or forgets one; false if the request is neither. */
+  #stash(request: Request): boolean {
+    const { kind, thread, session } = request;
+    if (kind === REQUEST_UNSTASH) {
+      this.#stashes.delete(keyOf(request));
+      return true;
+    }
+    if (kind !== REQUEST_STASH) return false;
+    // What a dead thread has asked for is dropped once, when its death is told: not before this was read, perhaps.
+    if (isAlive(this.#control, thread, session)) {
+      this.#stashes.set(keyOf(request), this.keep(request, true));
+    }
+    return true;
+  }
+
+  hasStash(name: JointName): boolean {
+    return this.#stashes.has(keyOf(name));
+  }
+
+  takeStash(name: JointName): Request | undefined {
+    const key = keyOf(name);
+    const stash = this.#stashes.get(key);
+    this.#stashes.delete(key);
+    return stash;
   }
 
   /** All that was taken out has been answered or copied. */
@@ -110,10 +148,12 @@ export class Inbox {
     return { ...request, memory: operationMemory(bytes), from: reads, to: bytes.length, alone };
   }
 
-  /** Forgets parts of threads that are dead. */
+  /** Forgets parts and stashes of threads that are dead. */
   dropDead(): void {
-    for (const [key, parts] of this.#parts) {
-      if (!isAlive(this.#control, parts.thread, parts.session)) this.#parts.delete(key);
+    for (const unfinished of [this.#parts, this.#stashes]) {
+      for (const [key, { thread, session }] of unfinished) {
+        if (!isAlive(this.#control, thread, session)) unfinished.delete(key);
+      }
     }
   }
 
@@ -139,13 +179,12 @@ export class Inbox {
       alone: false,
     };
     const whole = FLAG_FIRST | FLAG_LAST;
-    if (request.kind !== REQUEST_TRANSACTION) return request;
     return (request.flags & whole) === whole ? behindReads(request) : this.#join(request);
   }
 
-  /** Adds a part; the whole transaction when it was the last. */
+  /** Adds a part; the whole request when it was the last. */
   #join(part: Request): Request | undefined {
-    const key = `${part.thread}:${part.session}:${part.request}`;
+    const key = keyOf(part);
     let { from } = part;
     if (part.flags & FLAG_FIRST) {
       const { u32 } = part.memory;
@@ -170,6 +209,10 @@ export class Inbox {
     const memory = operationMemory(bytes);
     return behindReads({ ...part, argument, memory, from: 0, to: parts.length });
   }
+}
+
+function keyOf({ thread, session, request }: JointName): string {
+  return `${thread}:${session}:${request}`;
 }
 
 /** Has the payload of a transaction begin behind what it has read. */

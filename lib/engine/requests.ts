@@ -8,9 +8,12 @@
  * | 3 release | token | | |
  * | 4 create family | | name | |
  * | 5 drop family | | | |
+ * | 6 joint transaction | | its coordinator's part (joint.ts) | 0 |
+ * | 7 stash | | another worker's part of a joint transaction | by the joint transaction of the same number |
+ * | 8 unstash | | | nothing: the joint transaction of that number was refused |
  *
- * A transaction longer than one entry comes in parts; the argument of its first part is in that part,
- * and parts of one transaction share the request's number.
+ * A payload longer than one entry comes in parts; the argument of its first part is in that part,
+ * and parts of one request share its number.
  *
  * @module
  */
@@ -20,10 +23,13 @@ export const REQUEST_TURN = 2;
 export const REQUEST_RELEASE = 3;
 export const REQUEST_CREATE = 4;
 export const REQUEST_DROP = 5;
+export const REQUEST_JOINT = 6;
+export const REQUEST_STASH = 7;
+export const REQUEST_UNSTASH = 8;
 
 /** Resolves when the log has it, not when it is synced. */
 export const FLAG_EVENTUAL = 1;
-/** The first and the last part of a transaction; both are set on one that is whole. */
+/** The first and the last part of a request; both are set on one that is whole. */
 export const FLAG_FIRST = 2;
 export const FLAG_LAST = 4;
 /** The payload begins with what the transaction has read (reads.ts). */
@@ -48,5 +54,7 @@ export const DETAIL_VALUE = 7;
 export const DETAIL_MEMORY = 8;
 /** A page of the file is damaged; the completion's result is its number. */
 export const DETAIL_PAGE = 9;
+/** A family is somebody's exclusive turn: take the turns of all, and ask again. */
+export const DETAIL_BUSY = 10;
 /** Something that the transaction has read is not the same any more. */
-export const DETAIL_CONFLICT = 10;
+export const DETAIL_CONFLICT = 11;

@@ -17,6 +17,7 @@ import {
 import { Epochs } from "../memory/epochs.ts";
 import { FamilySlots } from "../memory/family_slots.ts";
 import { type FrameBuffers, Frames, PRIVATE_FRAMES } from "../memory/frames.ts";
+import { JointWords } from "../memory/joint_words.ts";
 import { Pins } from "../memory/pins.ts";
 import { joinThread, leaveThread, sessionOf } from "../memory/threads.ts";
 import { WriteRing } from "../memory/write_ring.ts";
@@ -33,6 +34,7 @@ export interface SharedMemory {
   readonly extents: SharedArrayBuffer;
   readonly completions: SharedArrayBuffer;
   readonly rings: readonly SharedArrayBuffer[];
+  readonly exchanges: SharedArrayBuffer;
   readonly frames: FrameBuffers;
   readonly arena: readonly WebAssembly.Memory[];
 }
@@ -60,6 +62,7 @@ export function allocateSharedMemory(sizes: SharedMemorySizes): SharedMemory {
     extents: Extents.allocate(),
     completions: Completions.allocate(),
     rings: Array.from({ length: sizes.workers }, () => WriteRing.allocate(sizes.ringBytes)),
+    exchanges: JointWords.allocate(sizes.workers),
     frames: Frames.allocate(frames, sizes.pagesMax),
     arena: Arena.allocate(pageSize, frames + THREADS_MAX * PRIVATE_FRAMES),
   };
@@ -81,6 +84,7 @@ export class ThreadMemory {
   readonly extents: Extents;
   readonly completions: Completions;
   readonly rings: readonly WriteRing[];
+  readonly joint: JointWords;
   readonly checksum: Checksum;
   readonly file: File;
   /** The calling thread's slot and session (lib/memory/threads.ts). */
@@ -116,6 +120,7 @@ export class ThreadMemory {
     );
     this.completions = new Completions(shared.completions);
     this.rings = shared.rings.map((ring) => new WriteRing(ring));
+    this.joint = new JointWords(this.control, shared.exchanges);
   }
 
   /** The thread is done; it must hold no pin and be in no epoch. */

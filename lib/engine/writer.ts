@@ -4,7 +4,9 @@
  *
  * A round has two steps, so that the loop around it (workers/writer_worker.ts, or a simulator) can
  * wait between them: {@linkcode Writer.gather} applies; the loop appends the record and waits for
- * durability; {@linkcode Writer.finish} publishes and answers, or {@linkcode Writer.abandon} undoes.
+ * durability; {@linkcode Writer.finish} publishes and answers, or {@linkcode Writer.abandon} undoes. A transaction
+ * over several families, and perhaps several workers, is a round of its own, {@linkcode Writer.joint}, which
+ * joint_commit.ts leads through {@linkcode Writer.applyJoint}.
  *
  * Invariants: nothing is published before it is in the log, nor, if anyone in the round asked for
  * it, before it is synced; all families of a round are published under one hold of the publish lock;
@@ -26,12 +28,20 @@ import {
 } from "../memory/family_slots.ts";
 import { checkpointBegun } from "../memory/keeper_state.ts";
 import { SpinLock } from "../memory/spin_lock.ts";
+import type { JointRefusal } from "../memory/joint_words.ts";
 import { isAlive } from "../memory/threads.ts";
 import { PageError } from "../storage/page_error.ts";
 import { FamilyEngine, type FamilyParts, Refusal } from "./family.ts";
 import type { Inbox, Request } from "./inbox.ts";
-import { encodeOperation, OP_CREATE_FAMILY, OP_DROP_FAMILY } from "../log/operations.ts";
+import { type JointPart, type JointTransaction, readJoint } from "./joint.ts";
 import {
+  encodeOperation,
+  OP_CREATE_FAMILY,
+  OP_DROP_FAMILY,
+  type OperationMemory,
+} from "../log/operations.ts";
+import {
+  DETAIL_BUSY,
   DETAIL_CONFLICT,
   DETAIL_FAMILY_GONE,
   DETAIL_MEMORY,
@@ -40,6 +50,7 @@ import {
   FLAG_EVENTUAL,
   REQUEST_CREATE,
   REQUEST_DROP,
+  REQUEST_JOINT,
   REQUEST_RELEASE,
   REQUEST_TRANSACTION,
   REQUEST_TURN,
@@ -99,6 +110,8 @@ export class Writer {
   needsSync = false;
   /** Whether the round is one transaction that bypasses the log. */
   bypass = false;
+  /** The joint transaction that is this round, and of which nothing is applied yet. */
+  joint: JointTransaction | undefined;
   /** Set when nothing can be written: everything is refused with this code. */
   refusal: ErrorCode | undefined;
 
@@ -162,15 +175,16 @@ export class Writer {
     this.record.clear();
     this.needsSync = false;
     this.bypass = false;
+    this.joint = undefined;
     const requests: Request[] = [];
     for (const { turns } of this.#families.values()) {
       if (!turns.held) requests.push(...turns.waiting.splice(0));
     }
     requests.push(...this.#pending.splice(0));
-    if (requests.length === 0) inbox.take(this.#roundBytesMax, requests);
+    const stashed = requests.length === 0 && inbox.take(this.#roundBytesMax, requests);
     if (requests.length === 0) {
       inbox.release(); // there may have been parts, which are copied
-      return false;
+      return stashed; // somebody may wait for that
     }
     if (this.refusal !== undefined) {
       for (const request of requests) {
@@ -180,6 +194,12 @@ export class Writer {
       return true;
     }
     const count = this.#countForRound(requests);
+    if (requests[0].kind === REQUEST_JOINT) {
+      this.#putAside(requests.slice(1));
+      if (requests[0].lost) this.#refuse(requests[0], "too-large", DETAIL_MEMORY);
+      else this.joint = readJoint(requests[0]);
+      return true;
+    }
     const bySlot = new Map<number, Request[]>();
     for (let i = 0; i < count; i++) {
       const list = bySlot.get(requests[i].slot);
@@ -200,7 +220,7 @@ export class Writer {
     for (let i = 0; i < requests.length; i++) {
       const request = requests[i];
       bytes += request.to - request.from;
-      const alone = request.alone || this.#bypasses(request);
+      const alone = request.alone || request.kind === REQUEST_JOINT || this.#bypasses(request);
       if (i > 0 && (alone || bytes > 2 * this.#roundBytesMax)) return i;
       if (alone) return 1;
     }
@@ -294,7 +314,7 @@ export class Writer {
         this.#create(family, request);
         return;
       case REQUEST_DROP:
-        this.#begin(family, request).becomes = FAMILY_GHOST;
+        this.#joinGroup(family, request).becomes = FAMILY_GHOST;
         this.#parts.slots.setState(engine.slot, FAMILY_DROPPING);
         this.#lifecycle(OP_DROP_FAMILY, request);
         return;
@@ -308,16 +328,12 @@ export class Writer {
   }
 
   #transact(family: Family, request: Request): void {
-    const group = this.#begin(family, request);
+    const group = this.#joinGroup(family, request);
     if (request.argument !== 0) group.endsTurn = true;
     this.bypass = this.#bypasses(request);
     const { memory, reads, from, to, flags } = request;
     try {
-      if (reads > 0) {
-        // The thread lives, so its pin has kept the pages until now; and no page is given back inside a group.
-        if (!this.#lives(request)) throw new Refusal("conflict", DETAIL_CONFLICT);
-        family.engine.checkReads(memory, from - reads, from);
-      }
+      if (reads > 0) this.#checkReads(family.engine, request, memory, from - reads, from);
       const result = family.engine.apply(memory, from, to, this.bypass ? null : this.record);
       group.answers.push({ request, status: 0, detail: 0, result });
       if (!(flags & FLAG_EVENTUAL)) this.needsSync = true;
@@ -327,6 +343,19 @@ export class Writer {
       const status = ERROR_CODES.indexOf(error.code) + 1;
       group.answers.push({ request, status, detail: error.detail, result: 0 });
     }
+  }
+
+  /** @throws {Refusal} unless what the transaction has read is the same now. Inside a group. */
+  #checkReads(
+    engine: FamilyEngine,
+    request: Request,
+    memory: OperationMemory,
+    from: number,
+    to: number,
+  ): void {
+    // The thread lives, so its pin has kept the pages until now; and no page is given back inside a group.
+    if (!this.#lives(request)) throw new Refusal("conflict", DETAIL_CONFLICT);
+    engine.checkReads(memory, from, to);
   }
 
   #lives({ thread, session }: Request): boolean {
@@ -339,7 +368,7 @@ export class Writer {
       this.#answer(request, 0);
       return;
     }
-    const group = this.#begin(family, request);
+    const group = this.#joinGroup(family, request);
     group.becomes = FAMILY_LIVE;
     group.staysAs = FAMILY_FREE;
     this.#lifecycle(OP_CREATE_FAMILY, request);
@@ -353,8 +382,8 @@ export class Writer {
     this.needsSync = true;
   }
 
-  /** The group that a request joins. */
-  #begin(family: Family, request: Request): Group {
+  /** The group of the family that is being served. */
+  #begin(family: Family): Group {
     if (this.#group === undefined) {
       family.engine.beginGroup();
       this.record.beginPart(family.engine.id, family.engine.version + 1);
@@ -368,27 +397,39 @@ export class Writer {
         endsTurn: false,
       };
     }
-    this.#group.requests.push(request);
     return this.#group;
+  }
+
+  /** The group that a request joins. */
+  #joinGroup(family: Family, request: Request): Group {
+    const group = this.#begin(family);
+    group.requests.push(request);
+    return group;
   }
 
   #seal(): void {
     const group = this.#group;
     if (group === undefined) return;
-    const { engine } = group.family;
-    if (this.record.partBytes === 0 && !this.bypass) {
-      // All was refused, or changed nothing that the log would have to know.
-      this.#dropGroup(group);
-      this.#answers.push(...group.answers);
-      if (group.endsTurn) group.family.turns.end();
-      return;
-    }
+    if (this.#dropIfEmpty(group)) return;
     try {
-      engine.seal();
+      this.#sealGroup(group);
     } catch (error) {
       this.#undo(undefined, error);
-      return;
     }
+  }
+
+  /** Whether all of the group was refused, or changed nothing that the log would have to know. */
+  #dropIfEmpty(group: Group): boolean {
+    if (this.record.partBytes > 0 || this.bypass) return false;
+    this.#dropGroup(group);
+    this.#answers.push(...group.answers);
+    if (group.endsTurn) group.family.turns.end();
+    return true;
+  }
+
+  /** @throws {ManifoldError} and the group must be discarded. */
+  #sealGroup(group: Group): void {
+    group.family.engine.seal();
     this.record.endPart();
     this.#sealed.push(group);
     this.#group = undefined;
@@ -424,6 +465,94 @@ export class Writer {
     }
   }
 
+  /** Whether requests wait for the next round that need no other room than that. */
+  get hasPutAside(): boolean {
+    if (this.#pending.length > 0) return true;
+    for (const { turns } of this.#families.values()) {
+      if (!turns.held && turns.waiting.length > 0) return true;
+    }
+    return false;
+  }
+
+  /**
+   * Applies the parts of a joint transaction that are of this worker's families, all or none, as a round of its
+   * own. Undefined when their states are prepared to be published, or why they are not.
+   */
+  applyJoint({ bytes, memory, parts, request }: JointTransaction): JointRefusal | undefined {
+    this.record.clear();
+    this.bypass = bytes > this.#parts.recordBytesMax;
+    this.needsSync = !(request.flags & FLAG_EVENTUAL);
+    let why = this.refusal === undefined ? undefined : refusalOf(this.refusal, 0);
+    for (const part of parts) why ??= this.#applyPart(request, memory, part);
+    if (why !== undefined) {
+      this.#discardRound();
+      return why;
+    }
+    for (const { family } of this.#sealed) family.engine.prepare();
+    return undefined;
+  }
+
+  #applyPart(
+    request: Request,
+    memory: OperationMemory,
+    part: JointPart,
+  ): JointRefusal | undefined {
+    const { slots } = this.#parts;
+    const { slot, token, reads, from, to } = part;
+    if (slots.state(slot) !== FAMILY_LIVE || slots.id(slot) !== part.family) {
+      return refusalOf("not-found", DETAIL_FAMILY_GONE);
+    }
+    try {
+      const family = this.#family(slot);
+      const { turns, engine } = family;
+      // Never to be waited for: who has the turn may wait for what others in this transaction hold.
+      const isBusy = token === 0 && (turns.held || turns.waiting.length > 0);
+      if (isBusy) return refusalOf("conflict", DETAIL_BUSY);
+      if (token !== 0 && !turns.matches(token)) return refusalOf("timeout", DETAIL_TURN_OVER);
+      const group = this.#begin(family);
+      group.endsTurn = token !== 0;
+      if (reads > 0) this.#checkReads(engine, request, memory, from - reads, from);
+      engine.apply(memory, from, to, this.bypass ? null : this.record);
+      if (!this.#dropIfEmpty(group)) this.#sealGroup(group);
+      return undefined;
+    } catch (error) {
+      return refusalFor(error);
+    }
+  }
+
+  /** Publishes a joint transaction's families, those of other workers too, and answers. `onPublish` runs under the lock. */
+  finishJoint(slots: readonly number[], onPublish: () => void): void {
+    const { thread } = this.#parts;
+    if (slots.length > 0) {
+      this.#publishLock.acquire(thread);
+      try {
+        for (const slot of slots) this.#parts.slots.publishPrepared(slot);
+        onPublish();
+      } finally {
+        this.#publishLock.release();
+      }
+    }
+    this.#answer(this.joint!.request, 0);
+    this.#afterPublish();
+  }
+
+  /** The coordinator has published what this worker has applied for it. */
+  settleJoined(): void {
+    this.#afterPublish();
+  }
+
+  /** The coordinator gives the transaction up. */
+  discardJoined(): void {
+    this.#discardRound();
+  }
+
+  /** Undoes the joint transaction of this round and answers it. */
+  refuseJoint({ code, detail, result }: JointRefusal): void {
+    this.#discardRound();
+    this.#refuse(this.joint!.request, code, detail, result);
+    this.#sendAnswers();
+  }
+
   /** Publishes what the round has made and answers everyone. `onPublish` runs under the lock. */
   finish(onPublish: () => void): void {
     const { slots, thread } = this.#parts;
@@ -440,31 +569,49 @@ export class Writer {
       } finally {
         this.#publishLock.release();
       }
-      for (const group of this.#sealed) {
-        const { engine, turns } = group.family;
-        engine.afterPublish();
-        if (group.endsTurn) turns.end();
-        if (group.becomes === FAMILY_GHOST) this.#forget(group.family);
-        this.#answers.push(...group.answers);
-      }
+    }
+    this.#afterPublish();
+  }
+
+  #afterPublish(): void {
+    for (const group of this.#sealed) {
+      const { engine, turns } = group.family;
+      engine.afterPublish();
+      if (group.endsTurn) turns.end();
+      if (group.becomes === FAMILY_GHOST) this.#forget(group.family);
+      this.#answers.push(...group.answers);
     }
     this.#sealed = [];
     this.#sendAnswers();
   }
 
-  /**
-   * The checkpoint that a family's private version waited for has failed: takes the version back, unless another one
-   * has pinned it meanwhile, or has made it durable.
-   */
-  withdraw(slot: number): "withdrawn" | "pinned" | "durable" {
+  /** Says which versions a checkpoint shall include although they are not published: of all these families, or of none. */
+  announce(changed: readonly number[]): void {
     const { slots, thread } = this.#parts;
     this.#publishLock.acquire(thread);
     try {
-      const version = slots.privateVersion(slot);
-      // In this order: a checkpoint that ends makes the version durable before it gives its pin up.
-      if (slots.checkpointVersion(slot) === version) return "pinned";
-      if (slots.durableVersion(slot) === version) return "durable";
-      slots.setPrivateVersion(slot, -1);
+      for (const slot of changed) slots.setPrivateVersion(slot, slots.version(slot) + 1);
+    } finally {
+      this.#publishLock.release();
+    }
+  }
+
+  /**
+   * The checkpoint that the families' private versions waited for has failed: takes the versions back, unless
+   * another one has pinned them meanwhile, or has made them durable.
+   */
+  withdraw(changed: readonly number[]): "withdrawn" | "pinned" | "durable" {
+    const { slots, thread } = this.#parts;
+    this.#publishLock.acquire(thread);
+    try {
+      // In this order: a checkpoint that ends makes each version durable before it gives its pin up.
+      for (const slot of changed) {
+        const version = slots.privateVersion(slot);
+        if (slots.checkpointVersion(slot) === version) return "pinned";
+      }
+      const [slot] = changed;
+      if (slots.durableVersion(slot) === slots.privateVersion(slot)) return "durable";
+      for (const slot of changed) slots.setPrivateVersion(slot, -1);
       return "withdrawn";
     } finally {
       this.#publishLock.release();
@@ -482,17 +629,25 @@ export class Writer {
   /** Undoes the round and answers everyone with a failure. */
   abandon(code: ErrorCode): void {
     for (const group of this.#sealed) {
-      this.#group = group;
-      this.#dropGroup(group);
-      if (group.endsTurn) group.family.turns.end();
       for (const request of group.requests) this.#refuse(request, code, 0);
     }
-    this.#sealed = [];
-    this.record.clear();
+    this.#discardRound();
     this.#sendAnswers();
   }
 
-  /** The families of this round, for a bypass. */
+  /** Discards all groups of the round. */
+  #discardRound(): void {
+    const groups = this.#group === undefined ? this.#sealed : [...this.#sealed, this.#group];
+    for (const group of groups) {
+      this.#dropGroup(group);
+      if (group.endsTurn) group.family.turns.end();
+    }
+    this.#sealed = [];
+    this.record.clear();
+    this.bypass = false;
+  }
+
+  /** The families that this round changes. */
   get sealedSlots(): number[] {
     return this.#sealed.map((group) => group.family.engine.slot);
   }
@@ -507,9 +662,8 @@ export class Writer {
   }
 
   #refuseFor(request: Request, error: unknown): void {
-    if (!(error instanceof ManifoldError)) throw error;
-    const page = error instanceof PageError ? error.page : 0;
-    this.#refuse(request, error.code, page > 0 ? DETAIL_PAGE : 0, page);
+    const { code, detail, result } = refusalFor(error);
+    this.#refuse(request, code, detail, result);
   }
 
   /** A request that no group has begun to serve is refused: the family that it would make is none. */
@@ -542,4 +696,16 @@ export class Writer {
   close(): void {
     for (const { engine } of this.#families.values()) engine.close();
   }
+}
+
+function refusalOf(code: ErrorCode, detail: number): JointRefusal {
+  return { code, detail, result: 0 };
+}
+
+/** What the error says to who has asked; one that does not come from the request is thrown on. */
+function refusalFor(error: unknown): JointRefusal {
+  if (error instanceof Refusal) return refusalOf(error.code, error.detail);
+  if (!(error instanceof ManifoldError)) throw error;
+  const page = error instanceof PageError ? error.page : 0;
+  return { code: error.code, detail: page > 0 ? DETAIL_PAGE : 0, result: page };
 }

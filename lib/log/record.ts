@@ -104,6 +104,16 @@ export class RecordBuilder {
     this.#view.setUint32(this.#partAt + 4, this.partBytes, true);
   }
 
+  /** The parts so far, for another worker's record. Valid until the next change. */
+  get body(): Uint8Array {
+    return this.#u8.subarray(RECORD_HEADER_BYTES, this.#length);
+  }
+
+  /** Says that so many parts of another record were appended. */
+  addParts(count: number): void {
+    this.#parts += count;
+  }
+
   /** The finished record for its place, padded to the alignment. */
   finish(position: number, life: RecordLife, checksum: Checksum): Uint8Array {
     const length = this.#length;

@@ -22,6 +22,7 @@
  * | 32–47 | entry handed over for the checkpoint in progress |
  * | 48–111 | name, UTF-8 |
  * | 112 | pages that newer versions do not use and that are not given back yet |
+ * | 113 | 1 while the block of the next publication is written, for another worker to publish |
  * | 128–255 | eight published blocks of 16 words |
  *
  * A block or entry: version (low, high), reference of the catalog's root (4 words), height of the
@@ -73,6 +74,7 @@ const HANDED_ENTRY = 32;
 const HANDED_FAILURE = HANDED_ENTRY + 15;
 const NAME = 48;
 const RETIRED = 112;
+const PREPARED = 113;
 const BLOCKS = 128;
 const BLOCK_WORDS = 16;
 const BLOCK_MASK = 7;
@@ -264,23 +266,56 @@ export class FamilySlots {
 
   /** Makes a state the family's present one. Only its worker, under the publish lock. */
   publish(slot: number, state: FamilyState): void {
+    Atomics.store(this.#words, slot * SLOT_WORDS + PUBLICATIONS, this.#writeNext(slot, state));
+  }
+
+  /** Writes the block that the family's next publication will name; returns that publication's number. */
+  #writeNext(slot: number, state: FamilyState): number {
     const words = this.#words;
     const at = slot * SLOT_WORDS;
     const next = (Atomics.load(words, at + PUBLICATIONS) + 1) | 0;
     this.#writeBlock(at + BLOCKS + (next & BLOCK_MASK) * BLOCK_WORDS, state);
-    Atomics.store(words, at + PUBLICATIONS, next);
+    return next;
+  }
+
+  /**
+   * Writes a state that another worker, or this one, will make the present one together with others' families.
+   * Only the family's worker, which publishes nothing until that was done or {@linkcode unprepare}.
+   */
+  prepare(slot: number, state: FamilyState): void {
+    this.#writeNext(slot, state);
+    Atomics.store(this.#words, slot * SLOT_WORDS + PREPARED, 1);
+  }
+
+  unprepare(slot: number): void {
+    Atomics.store(this.#words, slot * SLOT_WORDS + PREPARED, 0);
+  }
+
+  /** Whether a state waits to be published. */
+  isPrepared(slot: number): boolean {
+    return Atomics.load(this.#words, slot * SLOT_WORDS + PREPARED) === 1;
+  }
+
+  /** Makes the prepared state the present one. Under the publish lock. */
+  publishPrepared(slot: number): void {
+    this.unprepare(slot);
+    Atomics.add(this.#words, slot * SLOT_WORDS + PUBLICATIONS, 1);
   }
 
   /** Reads the present state into `state`; returns the number of its publication. */
   read(slot: number, state: FamilyState): number {
-    const words = this.#words;
-    const at = slot * SLOT_WORDS;
     for (;;) {
-      const number = Atomics.load(words, at + PUBLICATIONS);
-      this.#readBlock(at + BLOCKS + (number & BLOCK_MASK) * BLOCK_WORDS, state);
-      // The block is rewritten by the eighth publication from here.
-      if (((Atomics.load(words, at + PUBLICATIONS) - number) | 0) < BLOCK_MASK) return number;
+      const number = this.publications(slot);
+      if (this.readPublication(slot, number, state)) return number;
     }
+  }
+
+  /** Reads the state of a publication that was the present one; false if it is too long ago. */
+  readPublication(slot: number, number: number, state: FamilyState): boolean {
+    const block = slot * SLOT_WORDS + BLOCKS + (number & BLOCK_MASK) * BLOCK_WORDS;
+    this.#readBlock(block, state);
+    // The block is rewritten by the eighth publication from there.
+    return ((this.publications(slot) - number) | 0) < BLOCK_MASK;
   }
 
   /** The version that is published now. */

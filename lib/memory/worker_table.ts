@@ -1,6 +1,7 @@
 /**
  * What every writing worker tells the others: whether it runs, the word that wakes it, and, under the
- * log's lock, where its record in the making begins (group_commit.ts).
+ * log's lock, where its record in the making begins (group_commit.ts). Words 2, 3 and 8 to 14 of a worker's
+ * line are those of joint_words.ts.
  *
  * Invariant: a worker moves from idle to wanted to running (to drained) to ended; only the host starts one.
  * When the database closes, one that is idle moves to drained, and nobody can want it any more.

@@ -255,6 +255,23 @@ export const BREAKAGES: readonly Breakage[] = [
     "lib/api/host.ts",
     "for (const ring of rings) if (!ring.releaseOf(dead, me)) return false;",
   ),
+  {
+    name: "publish families one by one",
+    patches: [{
+      file: "lib/engine/writer.ts",
+      from: "        for (const slot of slots) this.#parts.slots.publishPrepared(slot);\n",
+      to:
+        "        for (const slot of slots) {\n          this.#parts.slots.publishPrepared(slot);\n" +
+        `          if (${on("publish families one by one")}) {\n` +
+        "            this.#publishLock.release();\n            this.#publishLock.acquire(thread);\n          }\n        }\n",
+    }],
+  },
+  instead(
+    "vote before apply",
+    "lib/engine/joint_commit.ts",
+    "if (refusal === undefined) this.#offer();",
+    "if (refusal === undefined || ON) this.#offer();",
+  ),
   instead(
     "replay what a family contains already",
     "lib/engine/recovery.ts",

@@ -21,8 +21,15 @@ export type Change =
   | { readonly kind: "create family" }
   | { readonly kind: "drop family" };
 
+/** What steps of several lanes have in common that are one transaction. */
+export interface Joint {
+  /** Whether one of them is there for certain. */
+  isThere: boolean;
+}
+
 /** Something that is done whole or not at all. */
 export interface Step {
+  readonly joint?: Joint;
   readonly changes: readonly Change[];
   readonly askedAt: number;
   readonly durable: boolean;
@@ -71,7 +78,10 @@ export class Lane {
     if (!step.durable) return;
     // What was asked for before it came before it, also if its answer is still on the way.
     const count = this.#steps.indexOf(step) + 1;
-    for (const one of this.#steps.splice(0, count)) this.#base = applied(this.#base, one);
+    for (const one of this.#steps.splice(0, count)) {
+      if (one.joint !== undefined) one.joint.isThere = true;
+      this.#base = applied(this.#base, one);
+    }
   }
 
   /**
@@ -148,6 +158,10 @@ export class Model {
       const outcome = lane.recovered(state, mayRefuse);
       kept.push(...outcome.kept);
       lost.push(...outcome.lost);
+    }
+    for (const { joint } of kept) if (joint !== undefined) joint.isThere = true;
+    for (const { joint, describe } of lost) {
+      if (joint?.isThere) throw new Error(`a part of a joint batch is lost: ${describe}`);
     }
     const newest = kept.reduce((most, step) => Math.max(most, step.askedAt), -1);
     for (const step of lost) {

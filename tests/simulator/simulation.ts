@@ -192,7 +192,7 @@ class History {
       valueBytes: random.pick([100, 3000, 20000]),
       bypass: random.pick([0, 0.1, 0.4]),
       eventual: random.pick([0, 0.2, 0.7]),
-      historyFamilies: 1,
+      historyFamilies: 1 + random.int(3),
       historians: random.pick([0, 0, 1, 2]),
     };
   }

@@ -7,6 +7,7 @@
 
 import {
   attach,
+  type Batch,
   type ColumnFamily,
   type Database,
   type DatabaseHandle,
@@ -16,7 +17,7 @@ import {
   text,
 } from "../../mod.ts";
 import type { Board } from "../support/history/board.ts";
-import type { Change, Lane, LaneState, Step } from "./model.ts";
+import type { Change, Joint, Lane, LaneState, Step } from "./model.ts";
 
 /** Where the process of the simulation and its driver meet; everything here is outside the simulation. */
 export interface Scene {
@@ -90,6 +91,7 @@ export async function host(scene: Scene): Promise<void> {
   const states = new Map<Lane, LaneState>();
   for (const lane of scene.lanes()) states.set(lane, await readLane(db, lane));
   await checkPairs(db);
+  await checkCross(db, "after opening");
   if (scene.chance(0.5)) await checkStructure(db);
   scene.recovered(states);
   scene.opened(db.share());
@@ -131,6 +133,7 @@ export async function reader(scene: Scene, handle: DatabaseHandle): Promise<void
       checkPair((key) => pair.get(key), "in a reader's snapshot");
       if (look() !== first) throw new Error("a reader's snapshot has changed");
       snapshot[Symbol.dispose]();
+      await checkCross(db, "in a reader's snapshot of all");
     }
     await db.close();
   });
@@ -195,6 +198,22 @@ async function checkPairs(db: Database): Promise<void> {
   }
 }
 
+/** Batches over all shared families set an entry of each to the same value: nobody may see them differ. */
+async function checkCross(db: Database, where: string): Promise<void> {
+  const tables = [];
+  for (const name of db.columnFamilies()) {
+    if (name.startsWith("shared")) {
+      tables.push((await db.columnFamily(name)).table("cross", codecs));
+    }
+  }
+  const snapshot = db.snapshot();
+  const seen = tables.map((table) => snapshot.table(table).get("x"));
+  const again = tables.map((table) => snapshot.table(table).get("x"));
+  snapshot[Symbol.dispose]();
+  if (new Set(seen).size > 1) throw new Error(`${where}: a part of a joint batch: ${seen}`);
+  if (again.join() !== seen.join()) throw new Error(`${where}: the snapshot has changed`);
+}
+
 async function checkStructure(db: Database): Promise<void> {
   const { findings } = await db.verify();
   // A power cut can tear the meta page that was being written; nothing refers to it then.
@@ -220,9 +239,73 @@ async function work(db: Database, scene: Scene, client: number): Promise<void> {
   actors.push(new Actor(db, scene, client, `own${client}`, undefined, true));
   for (let i = 0; i < settings.steps; i++) {
     const actor = actors[scene.below(actors.length)];
-    await actor.act();
+    if (scene.chance(0.15)) await together(db, scene, client, actors);
+    else await actor.act();
+    if (scene.chance(0.05)) await checkCross(db, `client ${client}`);
   }
   for (const actor of actors) await actor.rest();
+}
+
+/**
+ * One batch or transaction over several families: over all that are shared, with the entry that
+ * {@linkcode checkCross} compares, or over any.
+ */
+async function together(
+  db: Database,
+  scene: Scene,
+  client: number,
+  actors: readonly Actor[],
+): Promise<void> {
+  const present = actors.filter((one) => one.isPresent);
+  const shared = present.filter((one) => !one.isOwn);
+  const isCross = shared.length === scene.settings.sharedFamilies && scene.chance(0.6);
+  const chosen = isCross ? shared : present.filter(() => scene.chance(0.7));
+  if (chosen.length === 0) return;
+  const joint: Joint = { isThere: false };
+  const isTransaction = scene.chance(0.4);
+  if (isTransaction) { for (const actor of chosen) await actor.settled(); }
+  if (!chosen.every((one) => one.isPresent)) return;
+  const durability = scene.chance(scene.settings.eventual) ? "eventual" : "immediate";
+  const isLarge = scene.chance(scene.settings.bypass);
+  const mark = `${client}.${scene.now()}`;
+  let size = 0;
+  const asked: { actor: Actor; step: Step }[] = [];
+  const writes: Write[] = [];
+  for (const actor of chosen) {
+    const { changes, bytes } = actor.contribute(writes, isLarge);
+    if (isCross) writes.push({ table: actor.cross, key: "x", value: mark });
+    size += bytes;
+    asked.push({ actor, step: actor.askJointly(changes, durability === "immediate", joint) });
+  }
+  const done = isTransaction
+    ? db.transaction(chosen.map((one) => one.family), (tx) => {
+      if (isCross) {
+        const seen = chosen.map((one) => tx.table(one.cross).get("x"));
+        if (new Set(seen).size > 1) {
+          throw new Error(`a transaction sees a part of another: ${seen}`);
+        }
+      }
+      for (const { table, key, value } of writes) tx.table(table).set(key, value);
+    }, { durability, maxAttempts: 1 + scene.below(4) })
+    : commitAll(db, writes, durability);
+  for (const { actor, step } of asked) actor.watch(step, done, size);
+  if (isTransaction) { for (const actor of chosen) await actor.settled(); }
+}
+
+interface Write {
+  readonly table: Table<string, string>;
+  readonly key: string;
+  readonly value: string;
+}
+
+function commitAll(
+  db: Database,
+  writes: readonly Write[],
+  durability: "immediate" | "eventual",
+): Promise<void> {
+  const batch: Batch = db.batch();
+  for (const { table, key, value } of writes) batch.set(table, key, value);
+  return batch.commit({ durability });
 }
 
 /** A client in one family. */
@@ -231,7 +314,7 @@ class Actor {
   readonly #scene: Scene;
   readonly #client: number;
   readonly #name: string;
-  readonly #isOwn: boolean;
+  readonly isOwn: boolean;
   readonly #lane: Lane;
   #family: ColumnFamily | undefined;
   #pending: Promise<void>[] = [];
@@ -252,13 +335,13 @@ class Actor {
     this.#client = client;
     this.#name = name;
     this.#family = family;
-    this.#isOwn = isOwn;
+    this.isOwn = isOwn;
     this.#lane = scene.lane(client, name, !isOwn);
   }
 
   async act(): Promise<void> {
     const scene = this.#scene;
-    if (this.#isOwn && (this.#family === undefined || scene.chance(0.08))) {
+    if (this.isOwn && (this.#family === undefined || scene.chance(0.08))) {
       await this.#live();
       return;
     }
@@ -274,31 +357,67 @@ class Actor {
     else if (kind < 22) this.#look();
     else if (kind < 24) this.#common();
     else if (kind < 25) await guarded(scene, () => checkStructure(this.#db));
-    else await this.#settled();
-    if (this.#pending.length > 4) await this.#settled();
+    else await this.settled();
+    if (this.#pending.length > 4) await this.settled();
+  }
+
+  get isPresent(): boolean {
+    return this.#family !== undefined;
+  }
+
+  get family(): ColumnFamily {
+    return this.#family!;
+  }
+
+  /** The table that {@linkcode checkCross} looks at. */
+  get cross(): Table<string, string> {
+    return this.#family!.table("cross", codecs);
+  }
+
+  /** Adds writes to its lane to a batch or transaction over several families. */
+  contribute(writes: Write[], isLarge: boolean): { changes: Change[]; bytes: number } {
+    const changes: Change[] = [];
+    let bytes = 0;
+    const count = isLarge ? 4 + this.#scene.below(20) : this.#scene.below(3);
+    for (let i = 0; i < count; i++) {
+      const table = this.#table("main");
+      const key = this.#key();
+      const value = isLarge ? this.#value().padEnd(500, "z") : this.#value();
+      bytes += value.length;
+      writes.push({ table, key, value });
+      changes.push({ kind: "set", table: table.name, key, value });
+    }
+    const table = this.#family!.table("pair", codecs);
+    const value = `${this.#client}.${this.#count++}`;
+    for (const key of ["left", "right"]) writes.push({ table, key, value });
+    return { changes, bytes };
+  }
+
+  askJointly(changes: Change[], durable: boolean, joint: Joint): Step {
+    return this.#ask(changes, durable, "part of a joint transaction", joint);
   }
 
   async rest(): Promise<void> {
-    await this.#settled();
+    await this.settled();
     this.#release();
   }
 
   /** Makes the client's own family, or deletes it. */
   async #live(): Promise<void> {
-    await this.#settled();
+    await this.settled();
     this.#release();
     if (this.#family === undefined && this.#lane.present === undefined) {
       const asked = this.#ask([{ kind: "create family" }], true, "create family");
       const made = this.#db.createColumnFamily(this.#name);
-      this.#watch(asked, made.then((family) => void (this.#family = family)), 0);
+      this.watch(asked, made.then((family) => void (this.#family = family)), 0);
     } else if (this.#family === undefined) {
       this.#family = await this.#db.columnFamily(this.#name, { create: false });
     } else {
       const asked = this.#ask([{ kind: "drop family" }], true, "delete family");
       const deleted = this.#db.deleteColumnFamily(this.#name);
-      this.#watch(asked, deleted.then(() => void (this.#family = undefined)), 0);
+      this.watch(asked, deleted.then(() => void (this.#family = undefined)), 0);
     }
-    await this.#settled();
+    await this.settled();
   }
 
   #table(name: string): Table<string, string> {
@@ -322,9 +441,10 @@ class Actor {
     return `${this.#client}.${this.#count++}.`.padEnd(length, "abcdefghij");
   }
 
-  #ask(changes: Change[], durable: boolean, what: string): Step {
+  #ask(changes: Change[], durable: boolean, what: string, joint?: Joint): Step {
     const scene = this.#scene;
     const step: Step = {
+      joint,
       changes,
       durable,
       askedAt: scene.now(),
@@ -350,7 +470,7 @@ class Actor {
     this.#lane.acknowledge(step, scene.now());
   }
 
-  #watch(step: Step, promise: Promise<unknown>, size: number): void {
+  watch(step: Step, promise: Promise<unknown>, size: number): void {
     const scene = this.#scene;
     const large = size > scene.settings.logBytes / 4;
     if (large) scene.bypassing(1);
@@ -370,7 +490,7 @@ class Actor {
     this.#pending.push(done);
   }
 
-  async #settled(): Promise<void> {
+  async settled(): Promise<void> {
     const pending = this.#pending;
     this.#pending = [];
     await Promise.all(pending);
@@ -413,13 +533,13 @@ class Actor {
         durability === "immediate",
         durability,
       );
-      this.#watch(step, table.delete(key, { durability }), 0);
+      this.watch(step, table.delete(key, { durability }), 0);
       return;
     }
     const value = this.#value();
     const change: Change = { kind: "set", table: table.name, key, value };
     const step = this.#ask([change], durability === "immediate", durability);
-    this.#watch(step, table.set(key, value, { durability }), value.length);
+    this.watch(step, table.set(key, value, { durability }), value.length);
   }
 
   #batch(): void {
@@ -452,11 +572,11 @@ class Actor {
     const mark = `${this.#client}.${this.#count++}`;
     batch.set(pair, "left", mark).set(pair, "right", mark);
     const step = this.#ask(changes, durability === "immediate", `${durability} batch`);
-    this.#watch(step, batch.commit({ durability }), size);
+    this.watch(step, batch.commit({ durability }), size);
   }
 
   async #transaction(): Promise<void> {
-    await this.#settled();
+    await this.settled();
     const changes: Change[] = [];
     const main = this.#table("main");
     const other = this.#table("other");
@@ -480,8 +600,8 @@ class Actor {
       tx.table(pair).set("right", mark);
       if (mine.get(key) !== value) throw new Error("a transaction does not see its own write");
     });
-    this.#watch(step, done, value.length);
-    await this.#settled();
+    this.watch(step, done, value.length);
+    await this.settled();
   }
 
   #many(): void {
@@ -498,7 +618,7 @@ class Actor {
     }));
     const step = this.#ask(changes, durability === "immediate", `${durability} setMany`);
     const size = [...entries.values()].reduce((sum, value) => sum + value.length, 0);
-    this.#watch(step, table.setMany(entries, { durability }), size);
+    this.watch(step, table.setMany(entries, { durability }), size);
   }
 
   #range(): void {
@@ -510,16 +630,16 @@ class Actor {
       durability === "immediate",
       durability,
     );
-    this.#watch(step, table.deleteRange({ gte: from, lt: to }, { durability }), 0);
+    this.watch(step, table.deleteRange({ gte: from, lt: to }, { durability }), 0);
   }
 
   async #dropTable(): Promise<void> {
     // It refuses what is not there when it is asked for.
-    await this.#settled();
+    await this.settled();
     const { name } = this.#table("other");
     if (!this.#family!.tables().includes(name)) return;
     const step = this.#ask([{ kind: "drop", table: name }], true, "delete table");
-    this.#watch(step, this.#family!.deleteTable(name), 0);
+    this.watch(step, this.#family!.deleteTable(name), 0);
   }
 
   async #checkpoint(): Promise<void> {

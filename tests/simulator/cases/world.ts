@@ -17,6 +17,7 @@ import { Epochs } from "../../../lib/memory/epochs.ts";
 import { FAMILY_LIVE, FamilySlots } from "../../../lib/memory/family_slots.ts";
 import { Frames } from "../../../lib/memory/frames.ts";
 import { Pins } from "../../../lib/memory/pins.ts";
+import { JointWords } from "../../../lib/memory/joint_words.ts";
 import { joinThread, sessionOf } from "../../../lib/memory/threads.ts";
 import { WriteRing } from "../../../lib/memory/write_ring.ts";
 import type { Checksum } from "../../../lib/storage/checksum.ts";
@@ -98,6 +99,7 @@ export function member(world: World, thread: number, checksum: Checksum): Thread
     extents: new Extents(control, shared.extents, thread, PAGES),
     completions: new Completions(shared.completions),
     rings: shared.rings.map((ring) => new WriteRing(ring)),
+    joint: new JointWords(control, shared.exchanges),
     leave: () => {},
   };
 }
