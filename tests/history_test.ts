@@ -59,10 +59,10 @@ interface Round {
 }
 
 const ROUNDS: readonly Round[] = [
-  { families: 1, workers: 1, callers: 16, slots: 4 },
-  { families: 3, workers: 3, callers: 16, slots: 4 },
-  { families: 2, workers: 2, callers: 4, slots: 2 },
-  { families: 4, workers: 2, callers: 24, slots: 3 },
+  { families: 1, workers: 1, callers: 32, slots: 12 },
+  { families: 3, workers: 3, callers: 32, slots: 12 },
+  { families: 2, workers: 2, callers: 8, slots: 2 },
+  { families: 4, workers: 2, callers: 32, slots: 8 },
 ];
 
 /** What was done, over all rounds. */

@@ -4,7 +4,10 @@
  */
 
 import {
+  type Codec,
   type ColumnFamily,
+  i32,
+  i64,
   ManifoldError,
   openInMemory,
   type Table,
@@ -12,6 +15,7 @@ import {
   type Transaction,
   type TransactionTable,
   u32,
+  u64,
 } from "../mod.ts";
 import { assert, assertEquals } from "./support/assert.ts";
 import { test } from "./support/test.ts";
@@ -374,6 +378,75 @@ test("transaction: a time-out or a signal ends it wherever it is, and nothing is
   // The turn was given back.
   await table.set("a", 1);
   assertEquals(db.stats().pins, 0);
+});
+
+test("transaction: update, setIfAbsent and increment are atomic", async () => {
+  await using db = await openInMemory({ cacheBytes: 2 ** 22 });
+  const family = await db.columnFamily("f");
+  const rows = family.table("rows", codecs);
+  const many = Array.from({ length: 100 }, (_, i) => i);
+  const sums = await Promise.all(many.map((i) => rows.increment("n", i + 1)));
+  assertEquals(rows.get("n"), 5050);
+  assertEquals(new Set(sums).size, 100);
+  const set = await Promise.all(many.map((i) => rows.setIfAbsent("once", i)));
+  assertEquals(set.filter(Boolean).length, 1);
+  assertEquals(rows.get("once"), set.indexOf(true));
+  await Promise.all(many.map(() => rows.update("twice", (value = 0) => value + 2)));
+  assertEquals(rows.get("twice"), 200);
+  assertEquals(await rows.update("twice", () => undefined), undefined);
+  assertEquals(rows.has("twice"), false);
+  assertEquals(await rows.update("none", () => undefined), undefined);
+
+  const own = new Error("mine");
+  const thrown = await rows.update("n", () => {
+    throw own;
+  }).catch((error) => error);
+  assert(thrown === own);
+  await refusedAs("invalid-argument", rows.update("n", (() => Promise.resolve(1)) as never));
+  await refusedAs("invalid-argument", rows.update("n", 1 as never));
+  await refusedAs("invalid-argument", family.transaction(() => rows.increment("n")));
+  assertEquals(rows.get("n"), 5050);
+
+  for (const [codec, low, high] of INTEGERS) {
+    const table = family.table(`of ${codec.name}`, { key: text, value: codec as Codec<number> });
+    const one = (typeof low === "bigint" ? 1n : 1) as number;
+    assertEquals(await table.increment("a"), one);
+    assertEquals(await table.increment("a", -one as number), (one as number) - one);
+    for (const [edge, by] of [[low, -one], [high, one]]) {
+      await table.set("edge", edge as number);
+      await refusedAs("invalid-argument", table.increment("edge", by as number));
+      assertEquals(table.get("edge"), edge as number);
+    }
+    const wrong = (typeof low === "bigint" ? 1 : 1n) as unknown as number;
+    for (const by of [wrong, 1.5, NaN, "1" as never]) {
+      await refusedAs("invalid-argument", table.increment("a", by));
+    }
+  }
+  const texts = family.table("texts", { key: text, value: text });
+  await refusedAs("type-mismatch", texts.increment("a"));
+});
+
+const INTEGERS: [Codec<number> | Codec<bigint>, number | bigint, number | bigint][] = [
+  [u32, 0, 2 ** 32 - 1],
+  [i32, -(2 ** 31), 2 ** 31 - 1],
+  [u64, 0n, 2n ** 64n - 1n],
+  [i64, -(2n ** 63n), 2n ** 63n - 1n],
+];
+
+test("transaction: what is given to setIfAbsent and increment may be changed after the call", async () => {
+  await using db = await openInMemory({ cacheBytes: 2 ** 22 });
+  const family = await db.columnFamily("f");
+  const table = family.table("bytes");
+  const counts = family.table("counts", { value: u32 });
+  const key = new Uint8Array([1]);
+  const value = new Uint8Array([2]);
+  // Many, so that most are run again.
+  const done = Array.from({ length: 30 }, () => counts.increment(key));
+  const set = Array.from({ length: 30 }, () => table.setIfAbsent(key, value));
+  key[0] = value[0] = 9;
+  await Promise.all([...done, ...set]);
+  assertEquals([...counts], [[new Uint8Array([1]), 30]]);
+  assertEquals([...table], [[new Uint8Array([1]), new Uint8Array([2])]]);
 });
 
 test("transaction: what one throws in a line of many meets nobody else", async () => {

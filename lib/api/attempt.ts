@@ -31,6 +31,8 @@ export interface Job<T> {
   readonly limits: Limits | undefined;
   /** The transaction around it, inside whose function it was asked for. */
   readonly parent: Running | undefined;
+  /** Calls what it is given as if from where the transaction was asked for; undefined if that is so anyway. */
+  readonly within?: <R>(fn: () => R) => R;
   /** For messages. */
   readonly what: () => string;
 }
@@ -102,7 +104,8 @@ export function runFunction<T>(
   open.running.add(running);
   let result: T | PromiseLike<T>;
   try {
-    result = runningTransaction.run(running, () => job.fn(tx));
+    const run = (): T | Promise<T> => runningTransaction.run(running, () => job.fn(tx));
+    result = job.within === undefined ? run() : job.within(run);
   } catch (error) {
     finish();
     throw error;

@@ -14,6 +14,7 @@ import type { OperationsWriter, TableShape } from "./operations_writer.ts";
 import { type EncodedRange, encodeRange, type Range } from "./range.ts";
 import type { WriteOptions } from "./session.ts";
 import { rawTableOf, TableReader } from "./table_reader.ts";
+import { incrementEntry, setIfAbsent, updateEntry } from "./table_updates.ts";
 
 /**
  * Options of `setMany`.
@@ -42,6 +43,8 @@ const PROGRESS_ENTRIES = 4096;
 /** What writes need of a table: for the rest of the package. */
 export interface TableTarget<K, V> extends TableShape<K, V> {
   readonly access: FamilyAccess;
+  /** The table's and its family's name, for messages. */
+  readonly place: string;
   /** Names of the codecs, joined by a NUL. */
   readonly codecs: string;
   /** The table's id, if there is a table; it may be outdated. */
@@ -235,6 +238,86 @@ export class Table<K, V> extends TableReader<K, V> {
       "deleteRange",
       (writer, id) => writer.deleteRange(id, lower, upper),
     );
+  }
+
+  /**
+   * Changes the entry of a key: reads it, asks a function what shall be there, and puts that; nobody else
+   * changes it in between. A transaction on one key.
+   *
+   * Rejects with what `change` throws, and nothing is changed then; with `invalid-argument` when it returns a
+   * promise; with `invalid-argument` inside a transaction of the same column family.
+   *
+   * @param key The key.
+   * @param change Is given the value, undefined if there is none, and returns the new one; undefined deletes the entry.
+   * It may be called more than once, when others change the entry at the same time.
+   * @param options `durability`: when it resolves.
+   * @returns The new value.
+   *
+   * @example
+   * ```ts
+   * import { json, openInMemory, text } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const family = await db.columnFamily("users");
+   * const visits = family.table("visits", { key: text, value: json<string[]>() });
+   * await visits.update("ada", (days = []) => [...days, "monday"]);
+   * console.log(visits.get("ada")); // ["monday"]
+   * ```
+   */
+  async update(
+    key: K,
+    change: (value: V | undefined) => V | undefined,
+    options?: WriteOptions,
+  ): Promise<V | undefined> {
+    return await updateEntry(this, key, change, options);
+  }
+
+  /**
+   * Puts an entry unless there is one of that key.
+   *
+   * @param key The key. It and the value are taken before this returns.
+   * @param value The value.
+   * @param options `durability`: when it resolves.
+   * @returns Whether it was put.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory, text, u32 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const stock = (await db.columnFamily("shop")).table("stock", { key: text, value: u32 });
+   * console.log(await stock.setIfAbsent("apples", 3), await stock.setIfAbsent("apples", 4)); // true false
+   * ```
+   */
+  async setIfAbsent(key: K, value: V, options?: WriteOptions): Promise<boolean> {
+    return await setIfAbsent(this, key, value, options);
+  }
+
+  /**
+   * Adds to the integer of a key; without an entry, to 0. Increments of one key by many callers are all
+   * counted, and share their syncs.
+   *
+   * Rejects with `type-mismatch` unless the values are of the codec `u32`, `i32`, `u64` or `i64`; with
+   * `invalid-argument` when the sum does not fit that, and nothing is changed then, or when `by` is not an integer of the
+   * same kind (`number` or `bigint`).
+   *
+   * @param key The key.
+   * @param by What to add; 1 when not given.
+   * @param options `durability`: when it resolves.
+   * @returns The sum.
+   *
+   * @example
+   * ```ts
+   * import { openInMemory, text, u64 } from "@manifold/db";
+   *
+   * await using db = await openInMemory();
+   * const hits = (await db.columnFamily("site")).table("hits", { key: text, value: u64 });
+   * await Promise.all([hits.increment("/"), hits.increment("/", 2n)]);
+   * console.log(hits.get("/")); // 3n
+   * ```
+   */
+  async increment(key: K, by?: V & (number | bigint), options?: WriteOptions): Promise<V> {
+    return await incrementEntry(this, key, by, options);
   }
 
   /** One operation of its own; `set`, which is called most, does the same without a promise more. */

@@ -14,6 +14,7 @@ import { FLAG_EVENTUAL } from "../engine/requests.ts";
 import { commit, isGone, type Job, releaseParts, runFunction, takeParts } from "./attempt.ts";
 import type { FamilyAccess } from "./family_access.ts";
 import type { FamilyPart } from "./family_part.ts";
+import { captureContext } from "../runtime/async_context.ts";
 import { Limits } from "./limits.ts";
 import { Turn } from "./turn.ts";
 
@@ -70,7 +71,8 @@ export class TurnLine {
         forget?.();
         resolve(outcome);
       };
-      const member: Member = { job, settle, outcome: AGAIN };
+      const within = captureContext();
+      const member: Member = { job: { ...job, within }, settle, outcome: AGAIN };
       this.#waiting.push(member);
       if (!this.#serving) this.#serve();
     });

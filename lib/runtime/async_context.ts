@@ -14,6 +14,11 @@ export interface AsyncContext<T> {
   get(): T | undefined;
 }
 
+/** Everything that follows the present chain of calls, the caller's own values too: calls what it is given within it. */
+export function captureContext(): <R>(fn: () => R) => R {
+  return AsyncLocalStorage.snapshot();
+}
+
 /** Makes a context of its own. */
 export function asyncContext<T>(): AsyncContext<T> {
   const storage = new AsyncLocalStorage<T>();

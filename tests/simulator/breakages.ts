@@ -273,6 +273,46 @@ export const BREAKAGES: readonly Breakage[] = [
     "if (refusal === undefined || ON) this.#offer();",
   ),
   instead(
+    "take the versions of families one after the other",
+    "lib/api/attempt.ts",
+    "if (parts.length === 1) return parts;",
+    "if (parts.length === 1 || ON) return parts;",
+  ),
+  instead(
+    "skip the validation of a key",
+    "lib/engine/reads.ts",
+    "if (treesDiffer(pager, read, now, bound, bound)) return false;",
+    "if (!(ON) && treesDiffer(pager, read, now, bound, bound)) return false;",
+  ),
+  instead(
+    "skip the validation of a range",
+    "lib/engine/reads.ts",
+    "if (treesDiffer(pager, read, now, lower, upper)) return false;",
+    "if (!(ON) && treesDiffer(pager, read, now, lower, upper)) return false;",
+  ),
+  without(
+    "do not note what a count has counted",
+    "lib/api/overlay.ts",
+    "this.noteRange(lower, upper);",
+    "",
+    "\n    return this.#count(lower, upper);",
+  ),
+  instead(
+    "validate against the version before the group",
+    "lib/engine/family.ts",
+    "return table?.entry.root;",
+    "return ON ? table?.before : table?.entry.root;",
+  ),
+  {
+    name: "release the pin before the verdict",
+    patches: [{
+      file: "lib/api/attempt.ts",
+      from: "    return access.submit(\n      client,\n      REQUEST_TRANSACTION,",
+      to: `    if (${on("release the pin before the verdict")}) part.view.source.dispose();\n` +
+        "    return access.submit(\n      client,\n      REQUEST_TRANSACTION,",
+    }],
+  },
+  instead(
     "replay what a family contains already",
     "lib/engine/recovery.ts",
     "if (part.version <= contained) continue;",

@@ -6,7 +6,6 @@
  */
 
 import { attach, type DatabaseHandle, ManifoldError } from "../../mod.ts";
-import { SLOTS } from "../support/history/board.ts";
 import { act, readEverything, type World } from "../support/history/clients.ts";
 import type { Outcome } from "../support/history/history.ts";
 import { type Place, placeIn } from "../support/history/objects.ts";
@@ -15,6 +14,9 @@ import { guarded, isRefusal, type Scene } from "./workload.ts";
 /** Callers of a thread at once, and what each does at the most. */
 const CALLERS = 3;
 const ACTS_MAX = 14;
+
+/** Objects of each kind in a family, at the most: few, so that callers meet. */
+const SLOTS_MAX = 3;
 
 /** Refusals after which nothing of a transaction is there, now or after a recovery. */
 const REFUSED: readonly string[] = ["conflict", "disk-full", "timeout"];
@@ -36,7 +38,7 @@ export async function historian(
       db,
       places,
       board: scene.board,
-      slots: 1 + scene.below(SLOTS),
+      slots: 1 + scene.below(SLOTS_MAX),
       pause: () => Promise.resolve(),
       judge(error: unknown): Outcome {
         if (error instanceof ManifoldError && REFUSED.includes(error.code)) return "aborted";

@@ -186,7 +186,10 @@ class Instance {
       case "lib/runtime/pause.ts":
         return pausesOf(machine);
       case "lib/runtime/async_context.ts":
-        return { asyncContext: () => new Context(machine.kernel) };
+        return {
+          asyncContext: () => new Context(machine.kernel),
+          captureContext: () => (work: () => unknown) => work(),
+        };
       case "lib/runtime/paths.ts":
         return { directoryOf: dirname, pathOf: String };
       case "lib/runtime/fast_bytes.ts":

@@ -129,8 +129,55 @@ export class Lane {
   }
 }
 
+/** How far each way to count has come. */
+export type TallySizes = [number, number, number];
+
+/**
+ * What all clients count together in one family, in several ways, each by transactions that read how far it has come
+ * and add one.
+ *
+ * Invariant: it has come as far as there are transactions that were acknowledged, and perhaps further, by those that were
+ * only asked for.
+ */
+export class Tally {
+  readonly #asked: TallySizes = [0, 0, 0];
+  readonly #acknowledged: TallySizes = [0, 0, 0];
+  readonly #durable: TallySizes = [0, 0, 0];
+
+  ask(way: number): void {
+    this.#asked[way]++;
+  }
+
+  acknowledge(way: number, durable: boolean): void {
+    this.#acknowledged[way]++;
+    if (durable) this.#durable[way]++;
+  }
+
+  check(family: string, sizes: TallySizes): void {
+    this.#compare(family, sizes, this.#acknowledged);
+  }
+
+  recovered(family: string, sizes: TallySizes, powerFailed: boolean): void {
+    this.#compare(family, sizes, powerFailed ? this.#durable : this.#acknowledged);
+    for (const counts of [this.#asked, this.#acknowledged, this.#durable]) {
+      for (const [way, size] of sizes.entries()) counts[way] = size;
+    }
+  }
+
+  #compare(family: string, sizes: TallySizes, least: TallySizes): void {
+    for (const [way, size] of sizes.entries()) {
+      if (size >= least[way] && size <= this.#asked[way]) continue;
+      throw new Error(
+        `tally ${way} of "${family}" is ${size}, of ${least[way]} acknowledged and ` +
+          `${this.#asked[way]} asked for`,
+      );
+    }
+  }
+}
+
 /** All lanes of a database. */
 export class Model {
+  readonly #tallies = new Map<string, Tally>();
   readonly #lanes = new Map<string, Lane>();
 
   lane(client: number, family: string, exists: boolean): Lane {
@@ -138,6 +185,12 @@ export class Model {
     let lane = this.#lanes.get(name);
     if (lane === undefined) this.#lanes.set(name, lane = new Lane(client, family, exists));
     return lane;
+  }
+
+  tally(family: string): Tally {
+    let tally = this.#tallies.get(family);
+    if (tally === undefined) this.#tallies.set(family, tally = new Tally());
+    return tally;
   }
 
   get lanes(): Lane[] {
@@ -150,6 +203,7 @@ export class Model {
    */
   recovered(
     states: ReadonlyMap<Lane, LaneState>,
+    tallies: ReadonlyMap<string, TallySizes>,
     { powerFailed, mayRefuse }: { powerFailed: boolean; mayRefuse: boolean },
   ): void {
     const kept: Step[] = [];
@@ -176,6 +230,9 @@ export class Model {
       }
     }
     for (const [lane, state] of states) lane.settle(state);
+    for (const [family, tally] of this.#tallies) {
+      tally.recovered(family, tallies.get(family) ?? [0, 0, 0], powerFailed);
+    }
   }
 }
 

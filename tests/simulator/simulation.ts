@@ -242,9 +242,10 @@ class History {
       now: () => kernel.now,
       lane: (client, family, exists) => this.#model.lane(client, family, exists),
       lanes: () => this.#model.lanes,
-      recovered: (states) => {
+      tally: (family) => this.#model.tally(family),
+      recovered: (states, tallies) => {
         const since = { powerFailed: this.#powerFailed, mayRefuse: this.#wasFaulty };
-        this.#model.recovered(states, since);
+        this.#model.recovered(states, tallies, since);
         this.#powerFailed = false;
         this.#wasFaulty = faults.any;
       },

@@ -17,7 +17,7 @@ import {
   text,
 } from "../../mod.ts";
 import type { Board } from "../support/history/board.ts";
-import type { Change, Joint, Lane, LaneState, Step } from "./model.ts";
+import type { Change, Joint, Lane, LaneState, Step, Tally, TallySizes } from "./model.ts";
 
 /** Where the process of the simulation and its driver meet; everything here is outside the simulation. */
 export interface Scene {
@@ -29,8 +29,13 @@ export interface Scene {
   now(): number;
   lane(client: number, family: string, exists: boolean): Lane;
   lanes(): readonly Lane[];
+  /** What all clients together have counted in a shared family. */
+  tally(family: string): Tally;
   /** Everything that was found after opening. */
-  recovered(states: ReadonlyMap<Lane, LaneState>): void;
+  recovered(
+    states: ReadonlyMap<Lane, LaneState>,
+    tallies: ReadonlyMap<string, TallySizes>,
+  ): void;
   /** The database is open: clients 1 and up may attach. */
   opened(handle: DatabaseHandle): void;
   log(line: string): void;
@@ -92,8 +97,12 @@ export async function host(scene: Scene): Promise<void> {
   for (const lane of scene.lanes()) states.set(lane, await readLane(db, lane));
   await checkPairs(db);
   await checkCross(db, "after opening");
+  const tallies = new Map<string, TallySizes>();
+  for (const name of db.columnFamilies()) {
+    tallies.set(name, sizesOf(await db.columnFamily(name)));
+  }
   if (scene.chance(0.5)) await checkStructure(db);
-  scene.recovered(states);
+  scene.recovered(states, tallies);
   scene.opened(db.share());
   await guarded(scene, () => work(db, scene, 0));
   if (scene.chance(0.2)) {
@@ -179,6 +188,19 @@ async function readLane(db: Database, lane: Lane): Promise<LaneState> {
     state.set(name, entries);
   }
   return state;
+}
+
+/** How far each way to count has come. */
+function sizesOf(family: ColumnFamily): TallySizes {
+  const snapshot = family.snapshot();
+  const table = snapshot.table(family.table("tally", codecs));
+  const sizes: TallySizes = [
+    Number(table.get("number") ?? 0),
+    table.count({ prefix: "count" }),
+    table.count({ prefix: "last" }),
+  ];
+  snapshot[Symbol.dispose]();
+  return sizes;
 }
 
 /** Every transaction sets both halves of a pair to the same value: nobody may see them differ. */
@@ -345,7 +367,7 @@ class Actor {
       await this.#live();
       return;
     }
-    const kind = scene.below(27);
+    const kind = scene.below(31);
     if (kind < 5) this.#one();
     else if (kind < 10) this.#batch();
     else if (kind < 13) await this.#transaction();
@@ -357,6 +379,7 @@ class Actor {
     else if (kind < 22) this.#look();
     else if (kind < 24) this.#common();
     else if (kind < 25) await guarded(scene, () => checkStructure(this.#db));
+    else if (kind < 29) this.#tally();
     else await this.settled();
     if (this.#pending.length > 4) await this.settled();
   }
@@ -604,6 +627,39 @@ class Actor {
     await this.settled();
   }
 
+  /**
+   * Counts on, together with all other clients: by a key, by the number of entries in a range, and by the
+   * last entry of one. Nothing may be counted twice or not at all.
+   */
+  #tally(): void {
+    if (this.isOwn) return;
+    const scene = this.#scene;
+    const family = this.#family!;
+    const tally = scene.tally(this.#name);
+    const table = family.table("tally", codecs);
+    for (let i = scene.below(3); i >= 0; i--) {
+      const way = scene.below(3);
+      const durability = this.#durability();
+      tally.ask(way);
+      scene.log(`client ${this.#client} ${this.#name}: ${durability} tally ${way}`);
+      const done = family.transaction((tx) => {
+        const t = tx.table(table);
+        if (way === 0) t.set("number", String(Number(t.get("number") ?? 0) + 1));
+        else if (way === 1) t.set(`count${padded(t.count({ prefix: "count" }))}`, "");
+        else {
+          const last = t.last({ prefix: "last" })?.[0] ?? "last0000";
+          t.set(`last${padded(Number(last.slice(4)) + 1)}`, "");
+        }
+      }, { durability });
+      this.#pending.push(done.then(() => {
+        tally.acknowledge(way, durability === "immediate");
+        tally.check(this.#name, sizesOf(family));
+      }, (error) => {
+        if (!isRefusal(scene, error)) throw error;
+      }));
+    }
+  }
+
   #many(): void {
     const table = this.#table("main");
     const durability = this.#durability();
@@ -706,4 +762,8 @@ class Actor {
     this.#held?.snapshot.dispose();
     this.#held = undefined;
   }
+}
+
+function padded(number: number): string {
+  return String(number).padStart(4, "0");
 }

@@ -12,7 +12,7 @@ export const LIST = 0;
 export const ROWS = 1;
 export const SET = 2;
 /** Objects of each kind that are in use at once in a family. */
-export const SLOTS = 4;
+export const SLOTS = 12;
 /** Registers of a family. */
 export const REGISTERS = 6;
 
