@@ -42,12 +42,12 @@ const THREADS = 4;
 
 const script = new URL("./support/workers/history_worker.ts", import.meta.url);
 
-/** Small enough that pages are evicted and checkpoints made all the time. */
+/** Small enough that pages are evicted, and checkpoints made. */
 const OPTIONS = {
   pageSize: 4096,
   cacheBytes: 2 * 2 ** 20,
-  logBytes: 2 ** 20,
-  checkpoint: { bytes: 2 ** 18, intervalMs: 200 },
+  logBytes: 2 ** 21,
+  checkpoint: { bytes: 2 ** 19, intervalMs: 1000 },
 };
 
 interface Round {
@@ -59,10 +59,10 @@ interface Round {
 }
 
 const ROUNDS: readonly Round[] = [
-  { families: 1, workers: 1, callers: 32, slots: 12 },
-  { families: 3, workers: 3, callers: 32, slots: 12 },
-  { families: 2, workers: 2, callers: 8, slots: 2 },
-  { families: 4, workers: 2, callers: 32, slots: 8 },
+  { families: 1, workers: 1, callers: 12, slots: 12 },
+  { families: 3, workers: 3, callers: 12, slots: 12 },
+  { families: 2, workers: 2, callers: 4, slots: 2 },
+  { families: 4, workers: 2, callers: 24, slots: 8 },
 ];
 
 /** What was done, over all rounds. */

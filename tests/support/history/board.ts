@@ -14,7 +14,7 @@ export const SET = 2;
 /** Objects of each kind that are in use at once in a family. */
 export const SLOTS = 12;
 /** Registers of a family. */
-export const REGISTERS = 6;
+export const REGISTERS = 12;
 
 /** A transaction while it is made. */
 export interface Recording {

@@ -46,10 +46,10 @@ export interface World {
 /** One thing after the other; true at the end of it. */
 export async function act(world: World, process: string): Promise<void> {
   const kind = world.board.below(100);
-  if (kind < 64) await transact(world, process);
-  else if (kind < 74) await lookAtSnapshot(world, process);
-  else if (kind < 84) await commitBatch(world, process);
-  else if (kind < 92) await writeOne(world, process);
+  if (kind < 76) await transact(world, process);
+  else if (kind < 83) await lookAtSnapshot(world, process);
+  else if (kind < 90) await commitBatch(world, process);
+  else if (kind < 95) await writeOne(world, process);
   else readOne(world, process);
 }
 
@@ -67,7 +67,7 @@ interface Step {
   readonly slot: number;
 }
 
-const STEPS_MAX = 4;
+const STEPS_MAX = 3;
 /** Kinds of steps; the first ones only read. */
 const READING = 7;
 const ANY = 16;

@@ -15,7 +15,7 @@ import type { Operation } from "./history.ts";
 /** An object with more elements is put aside. */
 const ELEMENTS_MAX = 16;
 /** What a list in rows may have after that, by those that were under way. */
-const ROWS_MAX = 4 * ELEMENTS_MAX;
+const ROWS_MAX = 2 * ELEMENTS_MAX;
 
 /** What tables, snapshots of them, and tables in transactions have in common. */
 export interface Reads<K, V> {
