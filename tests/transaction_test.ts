@@ -3,6 +3,7 @@
  * beside them. Each way to read is disturbed, where it looked and beside that; nothing else is a conflict.
  */
 
+import { AsyncLocalStorage } from "node:async_hooks";
 import {
   type Codec,
   type ColumnFamily,
@@ -447,6 +448,23 @@ test("transaction: what is given to setIfAbsent and increment may be changed aft
   await Promise.all([...done, ...set]);
   assertEquals([...counts], [[new Uint8Array([1]), 30]]);
   assertEquals([...table], [[new Uint8Array([1]), new Uint8Array([2])]]);
+});
+
+test("transaction: a function keeps its caller's async context, in a line with others too", async () => {
+  await using db = await openInMemory({ cacheBytes: 2 ** 22 });
+  const family = await db.columnFamily("f");
+  const table = family.table("rows", codecs);
+  const storage = new AsyncLocalStorage<number>();
+  await Promise.all(
+    Array.from({ length: 50 }, (_, i) =>
+      storage.run(i, () =>
+        family.transaction((tx) => {
+          assertEquals(storage.getStore(), i);
+          const t = tx.table(table);
+          t.set("n", (t.get("n") ?? 0) + 1);
+        }))),
+  );
+  assertEquals(table.get("n"), 50);
 });
 
 test("transaction: what one throws in a line of many meets nobody else", async () => {

@@ -153,18 +153,19 @@ export class Tally {
     if (durable) this.#durable[way]++;
   }
 
-  check(family: string, sizes: TallySizes): void {
-    this.#compare(family, sizes, this.#acknowledged);
+  /** How far it has come at least. */
+  get acknowledged(): TallySizes {
+    return [...this.#acknowledged];
   }
 
   recovered(family: string, sizes: TallySizes, powerFailed: boolean): void {
-    this.#compare(family, sizes, powerFailed ? this.#durable : this.#acknowledged);
+    this.check(family, sizes, powerFailed ? this.#durable : this.#acknowledged);
     for (const counts of [this.#asked, this.#acknowledged, this.#durable]) {
       for (const [way, size] of sizes.entries()) counts[way] = size;
     }
   }
 
-  #compare(family: string, sizes: TallySizes, least: TallySizes): void {
+  check(family: string, sizes: TallySizes, least: TallySizes): void {
     for (const [way, size] of sizes.entries()) {
       if (size >= least[way] && size <= this.#asked[way]) continue;
       throw new Error(

@@ -653,7 +653,9 @@ class Actor {
       }, { durability });
       this.#pending.push(done.then(() => {
         tally.acknowledge(way, durability === "immediate");
-        tally.check(this.#name, sizesOf(family));
+        // Others go on while it is read.
+        const least = tally.acknowledged;
+        tally.check(this.#name, sizesOf(family), least);
       }, (error) => {
         if (!isRefusal(scene, error)) throw error;
       }));

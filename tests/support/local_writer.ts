@@ -66,17 +66,18 @@ export class LocalWriter {
     return new LocalWriter(await LocalDatabase.create(), recordBytesMax, state);
   }
 
-  /** Puts a request into the ring; returns its number. */
+  /** Puts a request of a thread into the ring; returns its number. */
   push(
     kind: number,
     argument: number,
     payload: Uint8Array,
     flags: number = FLAG_FIRST | FLAG_LAST,
     request: number = ++this.#request,
+    from: ThreadMemory = this.memory,
   ): number {
     const header = {
-      thread: this.memory.thread,
-      session: this.memory.session,
+      thread: from.thread,
+      session: from.session,
       request,
       kind,
       flags,
