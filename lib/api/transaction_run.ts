@@ -59,7 +59,8 @@ export async function runTransaction<T>(
       if (attempt.isDone) return attempt.value as T;
       const lost = attemptsMax - left + 1;
       const line = lineOf(accesses[0]);
-      if (left > 2 && accesses.length === 1 && attempt.isQuick && (lost > 1 || line.isHot)) {
+      const mayJoin = accesses.length === 1 && attempt.isQuick;
+      if (left > 2 && mayJoin && (lost > 1 || line.isHot)) {
         const outcome = await line.join(job as Job<unknown>);
         if (outcome.kind === "value") return outcome.value as T;
         if (outcome.kind === "error") throw outcome.error;
@@ -131,7 +132,8 @@ async function runUnderTurns<T>(job: Job<T>): Promise<T> {
     for (const turn of turns) turn.release();
   };
   // With a turn in hand it must not wait for what may wait for that.
-  await accesses[0].open.lines.passed(accesses.map(({ id }) => id));
+  const passed = accesses[0].open.lines.passed(accesses.map(({ id }) => id));
+  await (limits === undefined ? passed : limits.race(passed));
   try {
     for (const access of accesses) {
       turns.push(await Turn.take(access, leaseMs(limits), what, limits));

@@ -24,6 +24,7 @@
 
 import { ManifoldError } from "../errors.ts";
 import type { Control } from "../memory/control.ts";
+import { hasFailure } from "../memory/database_state.ts";
 import type { FamilySlots } from "../memory/family_slots.ts";
 import {
   type JointRefusal,
@@ -109,12 +110,13 @@ export class JointCoordinator {
   }
 
   #seek(worker: number, { request }: JointTransaction): void {
-    const { control, words, worker: own, writer } = this.#parts;
+    const { control, words, worker: own } = this.#parts;
     wantWorker(control, worker);
     const state = workerState(control, worker);
     if (state === WORKER_DRAINED || state === WORKER_ENDED) {
-      // The database is being closed: it may never have been started.
-      this.#refusal = { code: writer.refusal ?? "closed", detail: 0, result: 0 };
+      // The database is being closed, and the worker may never have been started; or it has died.
+      const hasFailed = state === WORKER_ENDED || hasFailure(control);
+      this.#refusal = { code: hasFailed ? "failed" : "closed", detail: 0, result: 0 };
       return;
     }
     this.#seeking = true;

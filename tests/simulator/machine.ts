@@ -236,6 +236,7 @@ function globalsOf(machine: Machine): Record<string, unknown> {
     clearTimeout: kernel.clearTimeout.bind(kernel),
     performance: { now: () => kernel.now },
     crypto: random,
+    Math: Object.create(Math, { random: { value: () => machine.randomByte() / 256 } }),
     FinalizationRegistry: NoRegistry,
     WebAssembly: Object.create(WebAssembly, {
       Memory: {

@@ -651,14 +651,16 @@ class Actor {
           t.set(`last${padded(Number(last.slice(4)) + 1)}`, "");
         }
       }, { durability });
-      this.#pending.push(done.then(() => {
-        tally.acknowledge(way, durability === "immediate");
-        // Others go on while it is read.
-        const least = tally.acknowledged;
-        tally.check(this.#name, sizesOf(family), least);
-      }, (error) => {
-        if (!isRefusal(scene, error)) throw error;
-      }));
+      this.#pending.push(
+        done.then(() => {
+          tally.acknowledge(way, durability === "immediate");
+          // Others go on while it is read.
+          const least = tally.acknowledged;
+          tally.check(this.#name, sizesOf(family), least);
+        }).catch((error) => {
+          if (!isRefusal(scene, error)) throw error;
+        }),
+      );
     }
   }
 

@@ -55,6 +55,21 @@ export const BREAKAGES: readonly Breakage[] = [
     from: "(this.#epochs.tag() << KIND_BITS));\n    if (this.#limbo.length",
     to: "((tag || this.#epochs.tag()) << KIND_BITS));\n    if (this.#limbo.length",
   }),
+  breakage(["joint", "cut"], "a snapshot does not look at the publish lock", {
+    file: "lib/api/database_cut.ts",
+    from: "  if (Atomics.load(control.words, PUBLISH_LOCK) !== 0) return false;",
+    to: `  if (!(${on("a snapshot does not look at the publish lock")}) &&
+    Atomics.load(control.words, PUBLISH_LOCK) !== 0) return false;`,
+  }),
+  breakage(["joint", "triangle"], "who joins does not say so to its coordinator", {
+    file: "lib/memory/joint_words.ts",
+    from:
+      "    Atomics.store(words, line(coordinator) + SEEKS, 0);\n    wakeWorker(this.#control, coordinator);",
+    to: `    Atomics.store(words, line(coordinator) + SEEKS, 0);
+    if (!(${on("who joins does not say so to its coordinator")})) {
+      wakeWorker(this.#control, coordinator);
+    }`,
+  }),
   breakage(["publish", "state"], "the number is written before the block", {
     file: SLOTS,
     from: "    this.#writeBlock(at + BLOCKS + (next & BLOCK_MASK)",

@@ -41,23 +41,24 @@ export interface World {
   readonly file: SharedArrayBuffer;
 }
 
-/** Memory that `threads` threads have joined, with families named a, b, … in slots from 0 on. */
+/** Memory that `threads` threads have joined, with families named a, b, … in slots from 0 on, dealt out to the workers. */
 export function makeWorld(
   threads: number,
-  sizes: { frames: number; ringBytes?: number; families?: number },
+  sizes: { frames: number; ringBytes?: number; families?: number; workers?: number },
 ): World {
   const memory = allocateSharedMemory({
     pageSize: PAGE_SIZE,
     cacheBytes: sizes.frames * PAGE_SIZE,
     pagesMax: PAGES,
-    workers: 1,
+    workers: sizes.workers ?? 1,
     ringBytes: sizes.ringBytes ?? 256,
   });
   const control = new Control(memory.control);
   for (let i = 0; i < threads; i++) joinThread(control, i);
   const slots = new FamilySlots(control, memory.families);
   for (let i = 0; i < (sizes.families ?? 1); i++) {
-    slots.take(FAMILY + i, String.fromCharCode(97 + i), 0, FAMILY_LIVE);
+    const worker = i % (sizes.workers ?? 1);
+    slots.take(FAMILY + i, String.fromCharCode(97 + i), worker, FAMILY_LIVE);
   }
   return { memory, file: new SharedArrayBuffer(PAGES * PAGE_SIZE) };
 }
