@@ -6,7 +6,7 @@
  */
 
 import { attach, type DatabaseHandle, ManifoldError } from "../../mod.ts";
-import { act, readEverything, type World } from "../support/history/clients.ts";
+import { act, look, readEverything, type World } from "../support/history/clients.ts";
 import type { Outcome } from "../support/history/history.ts";
 import { type Place, placeIn } from "../support/history/objects.ts";
 import { guarded, isRefusal, type Scene } from "./workload.ts";
@@ -59,8 +59,12 @@ export async function historian(
 
 async function call(scene: Scene, world: World, name: string): Promise<void> {
   await guarded(scene, async () => {
-    for (let left = scene.below(ACTS_MAX); left > 0 && !scene.isClosing; left--) {
-      await act(world, name);
+    // Who does nothing but look meets more moments.
+    const onlyLooks = scene.chance(0.3);
+    const acts = scene.below(onlyLooks ? 2 * ACTS_MAX : ACTS_MAX);
+    for (let left = acts; left > 0 && !scene.isClosing; left--) {
+      if (onlyLooks) await look(world, name);
+      else await act(world, name);
     }
   });
 }

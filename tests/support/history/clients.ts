@@ -45,12 +45,19 @@ export interface World {
 
 /** One thing after the other; true at the end of it. */
 export async function act(world: World, process: string): Promise<void> {
-  const kind = world.board.below(100);
-  if (kind < 76) await transact(world, process);
+  const { board } = world;
+  const kind = board.below(100);
+  if (kind < 76) await transact(world, process, board.chance(0.15));
   else if (kind < 83) await lookAtSnapshot(world, process);
   else if (kind < 90) await commitBatch(world, process);
   else if (kind < 95) await writeOne(world, process);
   else readOne(world, process);
+}
+
+/** Reads something, of several families if there are, at one moment. */
+export async function look(world: World, process: string): Promise<void> {
+  if (world.board.chance(0.5)) await transact(world, process, true);
+  else await lookAtSnapshot(world, process);
 }
 
 /** Families of a transaction: one, or several. */
@@ -68,6 +75,7 @@ interface Step {
 }
 
 const STEPS_MAX = 3;
+const LOOKS_MAX = 8;
 /** Kinds of steps; the first ones only read. */
 const READING = 7;
 const ANY = 16;
@@ -75,12 +83,12 @@ const ANY = 16;
 /** The function of a transaction gives up. */
 const GIVEN_UP = new Error("given up");
 
-async function transact(world: World, process: string): Promise<void> {
+async function transact(world: World, process: string, onlyReads: boolean): Promise<void> {
   const { db, board } = world;
   const places = somePlaces(world);
-  const kinds = board.chance(0.15) ? READING : ANY;
+  const kinds = onlyReads ? READING : ANY;
   const plan: Step[] = [];
-  for (let i = board.below(STEPS_MAX); i >= 0; i--) {
+  for (let i = board.below(onlyReads ? LOOKS_MAX : STEPS_MAX); i >= 0; i--) {
     const place = places[board.below(places.length)];
     plan.push({ place, kind: board.below(kinds), slot: board.below(world.slots) });
   }
@@ -201,7 +209,7 @@ async function lookAtSnapshot(world: World, process: string): Promise<void> {
   const recording = board.record(process, board.tick());
   const snapshot = places.length === 1 ? places[0].family.snapshot() : db.snapshot();
   const taken = board.tick();
-  for (let i = 1 + board.below(2 * STEPS_MAX); i > 0; i--) {
+  for (let i = board.below(LOOKS_MAX); i >= 0; i--) {
     const place = places[board.below(places.length)];
     const step = { place, kind: board.below(READING), slot: board.below(world.slots) };
     read((table) => snapshot.table(table), step, board, false, recording.operations);
