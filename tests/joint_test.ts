@@ -200,6 +200,18 @@ test("joint: larger than the log, and with a log that is full again and again", 
     assert((await db.verify()).ok);
   }));
 
+test("joint: more than the cache holds, in families of several workers", () =>
+  locally(3, async (db) => {
+    const tables = await tablesOf(db);
+    const batch = db.batch();
+    const value = "x".repeat(400);
+    // A megabyte of cache, and two in entries that none of the workers may hold in it until all have theirs.
+    for (let i = 0; i < 1000; i++) for (const table of tables) batch.set(table, `${i}`, value);
+    await batch.commit();
+    assertEquals(tables.map((table) => table.count()), [1000, 1000, 1000, 1000, 1000]);
+    assert((await db.verify()).ok);
+  }));
+
 test("joint: a snapshot of the database is one moment of all families, and stays", () =>
   locally(3, async (db) => {
     const tables = await tablesOf(db);

@@ -107,6 +107,7 @@ export class JointCommit {
           argument: TURN_MS,
           payload: NO_PAYLOAD,
           kept: true,
+          urgent: this.#tokens.size > 0, // all that is under way may wait for a turn that it has
           describe: this.#describe,
         });
         this.#tokens.set(id, token);
@@ -158,6 +159,7 @@ export class JointCommit {
       kind: REQUEST_JOINT,
       flags: this.#flags,
       argument: 0,
+      urgent: this.#tokens.size > 0,
       payload: [encodeJointHead(bytes, others, otherSlots), ...this.#partsOf(mine)],
       kept: true,
       stashes: others.map((worker) => ({

@@ -136,7 +136,8 @@ async function runUnderTurns<T>(job: Job<T>): Promise<T> {
   await (limits === undefined ? passed : limits.race(passed));
   try {
     for (const access of accesses) {
-      turns.push(await Turn.take(access, leaseMs(limits), what, limits));
+      const hasOther = turns.length > 0;
+      turns.push(await Turn.take(access, leaseMs(limits), what, limits, hasOther));
     }
     const parts = takeParts(accesses, false);
     let committed: Promise<number> | undefined;

@@ -21,15 +21,27 @@ export class Turn {
     this.#what = what;
   }
 
-  /** Waits for the turn, which then lasts `leaseMs`. Rejects as `submit`, and with the limits' error. */
+  /**
+   * Waits for the turn, which then lasts `leaseMs`. Rejects as `submit`, and with the limits' error. `hasOther`: the
+   * caller has another one already, for which all that is under way may wait.
+   */
   static async take(
     access: FamilyAccess,
     leaseMs: number,
     what: () => string,
     limits?: Limits,
+    hasOther = false,
   ): Promise<Turn> {
     const client = access.open.client();
-    const granted = access.submit(client, REQUEST_TURN, 0, leaseMs, NO_OPERATIONS, what);
+    const granted = access.submit(
+      client,
+      REQUEST_TURN,
+      0,
+      leaseMs,
+      NO_OPERATIONS,
+      what,
+      hasOther,
+    );
     try {
       const token = await (limits === undefined ? granted : limits.race(granted));
       return new Turn(access, token, what);

@@ -478,8 +478,9 @@ export class FamilyEngine implements PresentTables {
     this.#parts.slots.publish(this.slot, this.#next);
   }
 
-  /** Gets the sealed group's state ready, so that another worker can publish it with others'. */
+  /** Gets the sealed group's state ready, so that another worker can publish it with others'. @throws {ManifoldError} */
   prepare(): void {
+    this.pager.writeLargeGroup();
     this.#parts.slots.prepare(this.slot, this.#next);
   }
 

@@ -343,6 +343,22 @@ export class FamilyPager implements PageWriter, Reclaiming {
     this.#parts.store.familyName = this.#parts.name;
   }
 
+  /**
+   * Writes the group's dirty pages, if they hold much of the cache: nobody else could while the group waits to
+   * be published, and others that it waits for need frames.
+   */
+  writeLargeGroup(): void {
+    const { store, slot } = this.#parts;
+    const { frames } = store;
+    if (this.#fresh.size < frames.limit / LARGE_PART) return;
+    const dirty: DirtyFrame[] = [];
+    for (let frame = 0; frame < frames.count; frame++) {
+      if (frames.kind(frame) !== FRAME_DIRTY || frames.familyOf(frame) !== slot) continue;
+      dirty.push({ page: frames.pageOf(frame), frame });
+    }
+    this.#writer.write(dirty);
+  }
+
   /** Writes dirty pages so that their frames can be evicted: the family's own, and published ones of others. */
   #spill(): void {
     const { store, slots, slot } = this.#parts;
@@ -367,6 +383,8 @@ export class FamilyPager implements PageWriter, Reclaiming {
 }
 
 const ATTEMPTS_MAX = 100_000;
+/** A group that holds more than this part of the frames is large. */
+const LARGE_PART = 16;
 
 function newIncarnation(control: Control): number {
   return Atomics.add(control.words, INCARNATION, 1) >>> 0;

@@ -488,7 +488,6 @@ export class Writer {
       this.#discardRound();
       return why;
     }
-    for (const { family } of this.#sealed) family.engine.prepare();
     return undefined;
   }
 
@@ -513,7 +512,9 @@ export class Writer {
       group.endsTurn = token !== 0;
       if (reads > 0) this.#checkReads(engine, request, memory, from - reads, from);
       engine.apply(memory, from, to, this.bypass ? null : this.record);
-      if (!this.#dropIfEmpty(group)) this.#sealGroup(group);
+      if (this.#dropIfEmpty(group)) return undefined;
+      this.#sealGroup(group);
+      engine.prepare();
       return undefined;
     } catch (error) {
       return refusalFor(error);

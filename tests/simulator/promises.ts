@@ -17,7 +17,7 @@ export class SimulatedPromise<T> {
   #reactions: Reaction[] = [];
   #locked = false;
   #lookedAt = false;
-  #settledIn: Thread | undefined;
+  #isRejecting: () => boolean = () => false;
 
   readonly resolve = (value: unknown): void => {
     if (this.#locked) return;
@@ -35,19 +35,24 @@ export class SimulatedPromise<T> {
   #settle(failed: boolean, value: unknown): void {
     this.#state = failed ? "rejected" : "fulfilled";
     this.#value = value;
-    this.#settledIn = SimulatedPromise.kernel.running;
-    if (failed && this.#reactions.length === 0) SimulatedPromise.kernel.unhandled.add(this);
+    if (failed && this.#reactions.length === 0) {
+      const { kernel } = SimulatedPromise;
+      kernel.unhandled.add(this);
+      const thread = kernel.running;
+      const task = thread?.current;
+      this.#isRejecting = () => task !== undefined && thread.current === task;
+    }
     for (const react of this.#reactions.splice(0)) react(failed, value);
+  }
+
+  /** Whether the code that has rejected it is running yet, and may look at it before anything else runs in its thread. */
+  get isRejecting(): boolean {
+    return this.#isRejecting();
   }
 
   /** Whether somebody waits for it, or has. */
   get isLookedAt(): boolean {
     return this.#lookedAt;
-  }
-
-  /** Whether it may still be looked at by the task that was running when it was settled. */
-  get isFresh(): boolean {
-    return this.#settledIn?.current !== undefined;
   }
 
   get isSettled(): boolean {

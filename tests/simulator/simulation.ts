@@ -315,7 +315,7 @@ class History {
       if (thread.ended.error !== undefined) throw thread.ended.error;
     }
     for (const promise of this.#machine.kernel.unhandled) {
-      if (promise.isLookedAt || promise.isFresh) continue;
+      if (promise.isLookedAt || promise.isRejecting) continue;
       throw promise.error;
     }
   }
