@@ -273,12 +273,6 @@ export const BREAKAGES: readonly Breakage[] = [
     "if (refusal === undefined || ON) this.#offer();",
   ),
   instead(
-    "take the versions of families one after the other",
-    "lib/api/attempt.ts",
-    "if (parts.length === 1) return parts;",
-    "if (parts.length === 1 || ON) return parts;",
-  ),
-  instead(
     "skip the validation of a key",
     "lib/engine/reads.ts",
     "if (treesDiffer(pager, read, now, bound, bound)) return false;",
@@ -336,6 +330,7 @@ export const RARE: ReadonlySet<string> = new Set([
   "withdraw a version that another checkpoint has pinned",
   "retire an image late",
   "keep what a dead thread has reserved",
+  "publish families one by one",
 ]);
 
 /** All of them, for one build. */
