@@ -341,6 +341,7 @@ export const RARE: ReadonlySet<string> = new Set([
   "withdraw a version that another checkpoint has pinned",
   "retire an image late",
   "keep what a dead thread has reserved",
+  "publish families one by one",
 ]);
 
 /** All of them, for one build. */

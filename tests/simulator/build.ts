@@ -451,8 +451,9 @@ class Rendering {
       fields.push(`declare ${name}: any;`);
       kept.push(`(this as any).${name} = ${name};`);
     }
-    return `${fields.join(" ")} * $init(${parameters}): any { let $t: any; ${kept.join(" ")} ` +
-      `${statements}\n return this; }`;
+    // A constructor that returns early has made something all the same.
+    return `${fields.join(" ")} * $init(${parameters}): any { ${kept.join(" ")} ` +
+      `yield* (function* (this: any): any { let $t: any; ${statements}\n }).call(this); return this; }`;
   }
 
   #parameter(node: ts.ParameterDeclaration, defaults: string[]): string {

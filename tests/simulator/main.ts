@@ -52,7 +52,9 @@ function print(counts: Counts, seconds: number): void {
   console.log(
     `${counts.histories} histories, ${counts.cuts} power cuts (${share} % with unsynced sectors), ` +
       `${counts.kills} kills, ${counts.terminated} threads terminated, ${counts.faults} calls failed, ${counts.acknowledged} of ` +
-      `${counts.steps} steps acknowledged, in ${seconds.toFixed(1)} s: ` +
+      `${counts.steps} steps acknowledged, ${counts.conflicted} of ${counts.transactions} recorded transactions met a conflict, in ${
+        seconds.toFixed(1)
+      } s: ` +
       `${(counts.cuts / seconds).toFixed(1)} cuts/s`,
   );
   for (const place of PLACES) {

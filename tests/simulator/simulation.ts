@@ -7,6 +7,7 @@
 
 import { Random } from "../support/random.ts";
 import type { Modules } from "./build.ts";
+import { Chronicle } from "./chronicle.ts";
 import { Disk } from "./disk.ts";
 import type { Chooser, Thread } from "./kernel.ts";
 import { Machine, PAGE_BYTES, terminate } from "./machine.ts";
@@ -37,6 +38,9 @@ export class Counts {
   faults = 0;
   steps = 0;
   acknowledged = 0;
+  /** Recorded transactions with a function that were committed, and those that met a conflict. */
+  transactions = 0;
+  conflicted = 0;
   places: Record<Place, number> = Object.fromEntries(PLACES.map((one) => [one, 0])) as Record<
     Place,
     number
@@ -56,6 +60,8 @@ const SUMS = [
   "faults",
   "steps",
   "acknowledged",
+  "transactions",
+  "conflicted",
 ] as const;
 
 /** A history that broke a promise. */
@@ -103,6 +109,10 @@ export interface Limits {
   readonly clientsMax: number;
 }
 
+/** What the threads of a process run. */
+export const WORKLOAD = "tests/simulator/workload.ts";
+export const HISTORIES = "tests/simulator/histories.ts";
+
 /** More choices than that in one process, and it hangs. */
 const CHOICES_MAX = 2_000_000;
 
@@ -148,6 +158,7 @@ class History {
   readonly #limits: Limits;
   readonly #random: Random;
   readonly #model = new Model();
+  readonly #chronicle: Chronicle;
   readonly #settings: Settings;
   readonly #lines: string[] = [];
   #process = 0;
@@ -161,6 +172,7 @@ class History {
     this.#seed = seed;
     this.#limits = limits;
     this.#random = new Random(seed);
+    this.#chronicle = new Chronicle(this.#random);
     this.#settings = this.#draw();
   }
 
@@ -180,6 +192,8 @@ class History {
       valueBytes: random.pick([100, 3000, 20000]),
       bypass: random.pick([0, 0.1, 0.4]),
       eventual: random.pick([0, 0.2, 0.7]),
+      historyFamilies: 1 + random.int(3),
+      historians: random.pick([0, 0, 1, 2]),
     };
   }
 
@@ -191,6 +205,7 @@ class History {
     this.#machine.chooser = new RandomChooser(this.#random);
     try {
       for (; this.#process < this.#limits.processes; this.#process++) this.#runProcess();
+      this.#chronicle.check();
     } catch (error) {
       const errors = this.#machine.kernel.errors.map(({ thread, error }) =>
         `${thread}: ${error instanceof Error ? error.stack : error}`
@@ -237,9 +252,17 @@ class History {
       opened: (handle) => {
         trigger.recovering = false;
         for (let client = 1; client < this.#settings.clients; client++) {
-          guests.push(this.#spawn(`client ${client}`, "guest", [scene, handle, client]));
+          const name = `client ${client}`;
+          guests.push(this.#spawn(name, WORKLOAD, "guest", [scene, handle, client]));
         }
-        if (random.chance(0.3)) guests.push(this.#spawn("reader", "reader", [scene, handle]));
+        for (let i = 0; i < this.#settings.historians; i++) {
+          const name = `historian ${i}`;
+          const given = [scene, handle, `process ${this.#process + 1}, ${name}`];
+          guests.push(this.#spawn(name, HISTORIES, "historian", given));
+        }
+        if (random.chance(0.3)) {
+          guests.push(this.#spawn("reader", WORKLOAD, "reader", [scene, handle]));
+        }
       },
       log: (line) => void this.#lines.push(line),
       asked: () => void this.counts.steps++,
@@ -247,10 +270,15 @@ class History {
       isClosing: false,
       isFaulty: faults.any,
       bypassing: (by) => void (trigger.bypassing += by),
+      board: this.#chronicle,
+      transacted: (attempts) => {
+        this.counts.transactions++;
+        if (attempts > 1) this.counts.conflicted++;
+      },
     };
     this.#lines.push(`process ${this.#process + 1}: ${JSON.stringify(this.#settings)}`);
     trigger.recovering = disk.names.has("/sim/db-log");
-    const host = this.#spawn("client 0", "host", [scene]);
+    const host = this.#spawn("client 0", WORKLOAD, "host", [scene]);
     const choices = kernel.steps;
     kernel.run(() => {
       if (kernel.steps - choices > CHOICES_MAX) {
@@ -272,9 +300,9 @@ class History {
     this.#end(trigger);
   }
 
-  #spawn(name: string, work: string, given: unknown[]): Thread {
+  #spawn(name: string, file: string, work: string, given: unknown[]): Thread {
     return this.#machine.spawn(name, (load) => {
-      const workload = load("tests/simulator/workload.ts") as Record<
+      const workload = load(file) as Record<
         string,
         (...given: unknown[]) => unknown
       >;

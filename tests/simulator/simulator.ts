@@ -6,13 +6,21 @@
 
 import { build, type Patch } from "./build.ts";
 import type { Machine } from "./machine.ts";
-import { Broken, Counts, type Limits, machineFor, simulate } from "./simulation.ts";
+import {
+  Broken,
+  Counts,
+  HISTORIES,
+  type Limits,
+  machineFor,
+  simulate,
+  WORKLOAD,
+} from "./simulation.ts";
 import { SMALL, TELLING } from "./small.ts";
 
 /** What a history is made of unless it is to be short. */
 export const FULL: Limits = { processes: 20, stepsMax: 40, clientsMax: 3 };
 
-const ENTRIES = ["mod.ts", "workers/run_worker.ts", "tests/simulator/workload.ts"];
+const ENTRIES = ["mod.ts", "workers/run_worker.ts", WORKLOAD, HISTORIES];
 
 /** The database, turned and ready to run. */
 export class Simulator {

@@ -17,6 +17,7 @@ import {
   type Table,
   text,
 } from "../../mod.ts";
+import type { Board } from "../support/history/board.ts";
 import type { Change, Joint, Lane, LaneState, Step, Tally, TallySizes } from "./model.ts";
 
 /** Where the process of the simulation and its driver meet; everything here is outside the simulation. */
@@ -48,6 +49,10 @@ export interface Scene {
   readonly isFaulty: boolean;
   /** A transaction that bypasses the log begins (1) or ends (-1). */
   bypassing(by: number): void;
+  /** Where the callers of histories.ts meet. */
+  readonly board: Board;
+  /** One of their transactions was committed after so many runs of its function. */
+  transacted(attempts: number): void;
 }
 
 export interface Settings {
@@ -59,6 +64,9 @@ export interface Settings {
   readonly checkpointBytes: number;
   readonly workers: number;
   readonly sharedFamilies: number;
+  /** Families of recorded transactions, and threads that make them. */
+  readonly historyFamilies: number;
+  readonly historians: number;
   /** Values of so many bytes at the most. */
   readonly valueBytes: number;
   /** The chance of a transaction that is larger than a quarter of the log. */
@@ -145,7 +153,7 @@ export async function reader(scene: Scene, handle: DatabaseHandle): Promise<void
 }
 
 /** Does something that may end early when the database is being closed, or has failed as it had to. */
-async function guarded(scene: Scene, work: () => Promise<void>): Promise<void> {
+export async function guarded(scene: Scene, work: () => Promise<void>): Promise<void> {
   try {
     await work();
   } catch (error) {
@@ -154,7 +162,7 @@ async function guarded(scene: Scene, work: () => Promise<void>): Promise<void> {
   }
 }
 
-function isRefusal(scene: Scene, error: unknown): boolean {
+export function isRefusal(scene: Scene, error: unknown): boolean {
   return isFault(scene, error) ||
     scene.isClosing && error instanceof ManifoldError && error.code === "closed";
 }
@@ -733,14 +741,16 @@ class Actor {
           t.set(`last${padded(Number(last.slice(4)) + 1)}`, "");
         }
       }, { durability });
-      this.#pending.push(done.then(() => {
-        tally.acknowledge(way, durability === "immediate");
-        // Others go on while it is read.
-        const least = tally.acknowledged;
-        tally.check(this.#name, sizesOf(family), least);
-      }, (error) => {
-        if (!isRefusal(scene, error)) throw error;
-      }));
+      this.#pending.push(
+        done.then(() => {
+          tally.acknowledge(way, durability === "immediate");
+          // Others go on while it is read.
+          const least = tally.acknowledged;
+          tally.check(this.#name, sizesOf(family), least);
+        }).catch((error) => {
+          if (!isRefusal(scene, error)) throw error;
+        }),
+      );
     }
   }
 
