@@ -61,14 +61,28 @@ export const BREAKAGES: readonly Breakage[] = [
     to: `  if (!(${on("a snapshot does not look at the publish lock")}) &&
     Atomics.load(control.words, PUBLISH_LOCK) !== 0) return false;`,
   }),
-  breakage(["joint", "triangle"], "who joins does not say so to its coordinator", {
+  breakage(["joint", "cut"], "a snapshot does not look at the numbers again", {
+    file: "lib/api/database_cut.ts",
+    from: "  return families.every((slot, i) => slots.publications(slot) === numbers[i]);",
+    to: `  return ${on("a snapshot does not look at the numbers again")} ||
+    families.every((slot, i) => slots.publications(slot) === numbers[i]);`,
+  }),
+  breakage(["joint", "cut"], "joint families are published one by one", {
+    file: "lib/engine/writer.ts",
+    from: "        for (const slot of slots) this.#parts.slots.publishPrepared(slot);\n",
+    to: `        for (const slot of slots) {
+          this.#parts.slots.publishPrepared(slot);
+          if (${on("joint families are published one by one")}) {
+            this.#publishLock.release();
+            this.#publishLock.acquire(thread);
+          }
+        }\n`,
+  }),
+  breakage(["joint", "triangle"], "a joint transaction's step wakes nobody", {
     file: "lib/memory/joint_words.ts",
-    from:
-      "    Atomics.store(words, line(coordinator) + SEEKS, 0);\n    wakeWorker(this.#control, coordinator);",
-    to: `    Atomics.store(words, line(coordinator) + SEEKS, 0);
-    if (!(${on("who joins does not say so to its coordinator")})) {
-      wakeWorker(this.#control, coordinator);
-    }`,
+    from: "+ STEP, step);\n    wakeWorker(this.#control, other);",
+    to: `+ STEP, step);
+    if (!(${on("a joint transaction's step wakes nobody")})) wakeWorker(this.#control, other);`,
   }),
   breakage(["publish", "state"], "the number is written before the block", {
     file: SLOTS,
