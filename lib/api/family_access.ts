@@ -193,6 +193,8 @@ export class FamilyAccess {
     urgent: boolean = false,
   ): Promise<number> {
     const { lines, session } = this.open;
+    // A caller's code may have closed the database since he called: only what was asked for before is still sent.
+    if (this.open.closed && !urgent) return Promise.reject(closedError(session.path));
     const waits = !urgent && kind !== REQUEST_TURN && lines.waits(this.id);
     const { payload } = operations;
     const isLent = waits && !operations.kept && payload instanceof Uint8Array;
