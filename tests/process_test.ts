@@ -13,7 +13,7 @@ import { test } from "./support/test.ts";
 const script = new URL("./support/process_child.ts", import.meta.url);
 /** How long a process may stay that has nothing left to do. */
 const ENDS_WITHIN_MS = 2000;
-const LOCKED_WITHIN_MS = 1000;
+const LOCKED_WITHIN_MS = 5000;
 
 async function tableOf(db: Database) {
   return (await db.columnFamily("f", { create: false })).table("t", { key: u32, value: text });

@@ -338,7 +338,7 @@ for (const shape of Object.keys(SHAPES)) {
       run({
         pageSize: 4096,
         shape,
-        operations: hostile ? 16_000 : 5_000,
+        operations: hostile ? 8000 : 2500,
         overflowChance: hostile ? 0.03 : 0.3,
         hostile,
         size: SIZES[shape] ?? 4000,
