@@ -291,6 +291,29 @@ test("salvage: without catalog and allocator image the newest pages are taken, a
   });
 });
 
+test("salvage: what is of an earlier checkpoint is doubted", async () => {
+  await withTempDir(async (dir) => {
+    const path = join(dir, "damaged.manifold");
+    {
+      // With a log that makes no checkpoint by itself.
+      await using db = await open(path, { ...SMALL, logBytes: 2 ** 23 });
+      const images = (await db.columnFamily("shop")).table("images", { key: text, value: bytes });
+      await images.set("image-0", new Uint8Array(10).fill(1));
+      await db.checkpoint();
+      await images.set("image-0", new Uint8Array(10).fill(2));
+    }
+    const file = await DamagedFile.read(path);
+    file.bytes.fill(0, 0, 8192);
+    file.page(file.meta.directoryPage).u8.fill(0);
+    file.page(file.image("shop").page).u8.fill(0);
+    await file.write();
+    const { report, contents } = await salvaged(path);
+    assertEquals(contents.get(IMAGES)!.get("image-0"), "10:1");
+    const doubtful = report.losses.filter(({ kind }) => kind === "doubtful");
+    assertEquals(doubtful.map(({ family, table }) => [family, table]), [["shop", undefined]]);
+  });
+});
+
 test("salvage: a file that was cut off gives what is before the cut", async () => {
   await withFile(async (path, contents) => {
     const file = await DamagedFile.read(path);

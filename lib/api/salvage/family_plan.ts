@@ -20,6 +20,8 @@ export interface FamilyPlan {
   readonly entry: FamilyEntry | undefined;
   /** Whether a page is in use in that version; undefined if nobody can tell. */
   readonly isUsed: ((page: number) => boolean) | undefined;
+  /** The newest version that a page of the family tells of: beyond `version`, the log has to lead to it. */
+  readonly newest: number;
 }
 
 /** The families of a checkpoint that was certainly the last. */
@@ -28,7 +30,7 @@ export function plansOfDirectory(pages: DamagedPages, directory: Directory): Fam
     const image = readImage(pages, entry.image, entry.imageBytes, name);
     if (typeof image !== "string") {
       const isUsed = (page: number) => image.isUsed(page);
-      return { id, name, version: entry.version, entry, isUsed };
+      return { id, name, version: entry.version, entry, isUsed, newest: entry.version };
     }
     pages.notes.lost({
       kind: "allocator-image",
@@ -38,7 +40,7 @@ export function plansOfDirectory(pages: DamagedPages, directory: Directory): Fam
       position: entry.image[0] * pages.pageSize,
       entries: 0,
     });
-    return { id, name, version: entry.version, entry, isUsed: undefined };
+    return { id, name, version: entry.version, entry, isUsed: undefined, newest: entry.version };
   });
 }
 
@@ -78,6 +80,7 @@ function planOfPages(
   // those of which the least is missing.
   let best: { image: AllocatorImage; version: number; missing: number } | undefined;
   let compared = 0;
+  const newest = index.newestVersion(id);
   for (const { ref, bytes, birth: version } of index.images(id)) {
     if (entry !== undefined && version < entry.version) break;
     if (compared === IMAGES_MAX && version !== entry?.version) continue;
@@ -88,7 +91,7 @@ function planOfPages(
     if (best === undefined || missing < best.missing) best = { image, version, missing };
   }
   if (best === undefined) {
-    return { id, name, version: entry?.version ?? -1, entry, isUsed: undefined };
+    return { id, name, version: entry?.version ?? -1, entry, isUsed: undefined, newest };
   }
   const { image, version } = best;
   const isOfEntry = version === entry?.version;
@@ -98,6 +101,7 @@ function planOfPages(
     version,
     entry: isOfEntry ? entry : undefined,
     isUsed: (page) => image.isUsed(page),
+    newest,
   };
 }
 

@@ -46,6 +46,21 @@ export class LogSalvage {
     }
   }
 
+  /** Says of which families there were newer versions than those that pages and log have led to. */
+  reportOlder(): void {
+    const { notes, file } = this.#parts.pages;
+    for (const { plan, family: { name }, version } of this.#families.values()) {
+      if (version >= plan.newest) continue;
+      notes.lost({
+        kind: "doubtful",
+        message:
+          `${file.path}: column family "${name}" was found as it was in version ${version}, ` +
+          `and pages of it up to version ${plan.newest}: what was changed in between may be missing`,
+        family: name,
+      });
+    }
+  }
+
   async apply({ reader, salt, positions }: DamagedLog): Promise<void> {
     const { notes } = this.#parts.pages;
     for (const position of positions) {
@@ -128,7 +143,14 @@ export class LogSalvage {
   async #make(part: RecordPart, name: string | undefined): Promise<Applied> {
     const { target } = this.#parts;
     const made = await target.family(name, part.family);
-    const plan = { id: part.family, name, version: -1, entry: undefined, isUsed: undefined };
+    const plan = {
+      id: part.family,
+      name,
+      version: -1,
+      entry: undefined,
+      isUsed: undefined,
+      newest: -1,
+    };
     const family = { plan, family: made, tables: new Map(), version: part.version };
     this.#families.set(part.family, family);
     return family;

@@ -102,6 +102,15 @@ export class PageIndex {
     return this.#images.get(family) ?? [];
   }
 
+  /** The newest version that a page or an allocator image of a family is of. */
+  newestVersion(family: number): number {
+    let newest = this.images(family)[0]?.birth ?? 0;
+    for (const found of this.#pages.get(family)?.values() ?? []) {
+      for (const { birth } of found) newest = Math.max(newest, birth);
+    }
+    return newest;
+  }
+
   /** How many pages that an image says are in use in a version cannot be found, or are of a later one. */
   missing(family: number, image: AllocatorImage, version: number): number {
     const there = new Set<number>();

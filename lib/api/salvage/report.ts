@@ -49,8 +49,8 @@ export interface SalvageLoss {
    * - `branch`: a page that leads to others; these were looked for, and `entries` says how many are missing;
    * - `leaf`: a page with entries;
    * - `value`: an overflow value; its entry is missing;
-   * - `doubtful`: pages that are no longer referred to were taken for want of better ones: they may have
-   *   entries that were changed or deleted since;
+   * - `doubtful`: older pages were taken for want of better ones: they may have entries that were changed
+   *   or deleted since;
    * - `log`: commits after the last checkpoint.
    */
   readonly kind:

@@ -169,7 +169,9 @@ class Salvage {
     const families: SalvagedFamily[] = [];
     for (const plan of plans) families.push(await salvageFamily(parts, plan));
     const records = findRecords(log, logPath, meta, certain, checksum, this.#notes);
-    if (records !== undefined) await new LogSalvage(parts, families).apply(records);
+    const later = new LogSalvage(parts, families);
+    if (records !== undefined) await later.apply(records);
+    later.reportOlder();
   }
 
   async #findPages(pages: DamagedPages): Promise<PageIndex> {
