@@ -27,9 +27,9 @@ import { bytesOf, type ModelRange, ModelTable, randomValue } from "./support/sor
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
 
-const SEEDS = Number(process.env.MODEL_SEEDS ?? 56);
+const SEEDS = Number(process.env.MODEL_SEEDS ?? 52);
 /** Calls of the API for each seed. */
-const CALLS = Number(process.env.MODEL_STEPS ?? 4000);
+const CALLS = Number(process.env.MODEL_STEPS ?? 3900);
 
 type Key = string | number;
 type AnyTable = Table<Key, Uint8Array>;

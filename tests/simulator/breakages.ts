@@ -340,6 +340,7 @@ export const RARE: ReadonlySet<string> = new Set([
   "free too much of the log",
   "withdraw a version that another checkpoint has pinned",
   "retire an image late",
+  "replay what a family contains already",
   "keep what a dead thread has reserved",
   "publish families one by one",
 ]);
