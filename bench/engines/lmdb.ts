@@ -1,5 +1,12 @@
+import type { Database } from "lmdb";
 import { join } from "node:path";
-import { addOneTo, type Engine, type EngineKind, type Entry } from "../support/engine.ts";
+import {
+  addOneTo,
+  COUNTER_BYTES,
+  type Engine,
+  type EngineKind,
+  type Entry,
+} from "../support/engine.ts";
 
 export const lmdb: EngineKind = {
   name: "lmdb",
@@ -17,6 +24,8 @@ export const lmdb: EngineKind = {
       mapSize: 8 * 2 ** 30,
       overlappingSync: false,
     });
+    // Made when it is asked for: its name is an entry that a scan would give.
+    let counters: Database<Uint8Array, Uint8Array>;
     const commit = (entries: readonly Entry[]) => {
       db.transactionSync(() => {
         for (const [key, value] of entries) db.put(key, value);
@@ -27,12 +36,18 @@ export const lmdb: EngineKind = {
       // Puts of several callers are committed together.
       put: async (key, value) => void await db.put(key, value),
       commit,
+      loadCounters(keys) {
+        counters = db.openDB({ name: "counters", keyEncoding: "binary", encoding: "binary" });
+        db.transactionSync(() => {
+          for (const key of keys) counters.put(key, new Uint8Array(COUNTER_BYTES));
+        });
+      },
       // One by one, as SQLite: that is what is compared.
       addOne: (key) =>
         db.transactionSync(() => {
-          const value = db.getBinary(key)!;
+          const value = counters.getBinary(key)!;
           const number = addOneTo(value);
-          db.put(key, value);
+          counters.put(key, value);
           return number;
         }),
       get: (key) => db.getBinary(key)![0],

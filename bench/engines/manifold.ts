@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import type { Transaction } from "../../mod.ts";
-import { addOneTo, type EngineKind } from "../support/engine.ts";
+import { addOneTo, COUNTER_BYTES, type EngineKind } from "../support/engine.ts";
 
 export const manifold: EngineKind = {
   name: "manifold",
@@ -11,7 +11,7 @@ export const manifold: EngineKind = {
   runtimes: ["deno", "bun"],
   async open(dir) {
     // Here, so that the processes of the peers do without it, as this one does without theirs.
-    const { bytes, open, u32 } = await import("../../mod.ts");
+    const { bytes, open } = await import("../../mod.ts");
     const db = await open(join(dir, "bench.manifold"), {
       cacheBytes: 2 ** 30,
       logBytes: 256 * 2 ** 20,
@@ -19,18 +19,18 @@ export const manifold: EngineKind = {
     const family = await db.columnFamily("bench");
     const table = family.table("entries", { key: bytes, value: bytes });
     const second = await db.columnFamily("bench 2");
-    const near = family.table("counts", { key: bytes, value: u32 });
-    const far = second.table("counts", { key: bytes, value: u32 });
-    const addOne = (tx: Transaction, key: Uint8Array) => {
+    const counters = family.table("counters", { key: bytes, value: bytes });
+    const near = family.table("counters 2", { key: bytes, value: bytes });
+    const far = second.table("counters", { key: bytes, value: bytes });
+    const addOne = (tx: Transaction, key: Uint8Array, table = counters) => {
       const t = tx.table(table);
-      const value = t.get(key)!;
+      const value = t.get(key) ?? new Uint8Array(COUNTER_BYTES);
       const number = addOneTo(value);
       t.set(key, value);
       return number;
     };
-    const addOneToBoth = (tx: Transaction, key: Uint8Array, counts: typeof near) => {
-      const t = tx.table(counts);
-      t.set(key, (t.get(key) ?? 0) + 1);
+    const addOneToBoth = (tx: Transaction, key: Uint8Array, other: typeof near) => {
+      addOne(tx, key, other);
       return addOne(tx, key);
     };
     return {
@@ -42,6 +42,8 @@ export const manifold: EngineKind = {
         for (const [key, value] of entries) batch.set(table, key, value);
         await batch.commit();
       },
+      loadCounters: (keys) =>
+        counters.setMany(keys.map((key) => [key, new Uint8Array(COUNTER_BYTES)] as const)),
       addOne: (key) => family.transaction((tx) => addOne(tx, key)),
       addOneToTwo: (key, families) =>
         families === 1

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { thisRuntime } from "../../tests/support/child.ts";
-import { addOneTo, type EngineKind, type Entry } from "../support/engine.ts";
+import { addOneTo, COUNTER_BYTES, type EngineKind, type Entry } from "../support/engine.ts";
 
 interface Row {
   k: Uint8Array;
@@ -40,12 +40,15 @@ export const sqlite: EngineKind = {
     const db = await openSqlite(join(dir, "bench.sqlite"));
     db.exec(
       "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-1000000; " +
-        "CREATE TABLE kv(k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID",
+        "CREATE TABLE kv(k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID; " +
+        "CREATE TABLE counters(k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID",
     );
     const put = db.prepare("INSERT OR REPLACE INTO kv VALUES(?,?)");
     const get = db.prepare("SELECT v FROM kv WHERE k=?");
     const range = db.prepare("SELECT k, v FROM kv WHERE k>=? ORDER BY k LIMIT 10");
     const all = db.prepare("SELECT k, v FROM kv ORDER BY k");
+    const putCounter = db.prepare("INSERT OR REPLACE INTO counters VALUES(?,?)");
+    const getCounter = db.prepare("SELECT v FROM counters WHERE k=?");
     const commit = (entries: readonly Entry[]) => {
       db.exec("BEGIN");
       for (const [key, value] of entries) put.run(key, value);
@@ -55,11 +58,16 @@ export const sqlite: EngineKind = {
       load: commit,
       put: (key, value) => void put.run(key, value),
       commit,
+      loadCounters(keys) {
+        db.exec("BEGIN");
+        for (const key of keys) putCounter.run(key, new Uint8Array(COUNTER_BYTES));
+        db.exec("COMMIT");
+      },
       addOne(key) {
         db.exec("BEGIN IMMEDIATE");
-        const value = get.get(key)!.v;
+        const value = getCounter.get(key)!.v;
         const number = addOneTo(value);
-        put.run(key, value);
+        putCounter.run(key, value);
         db.exec("COMMIT");
         return number;
       },

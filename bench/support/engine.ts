@@ -14,12 +14,14 @@ export interface Engine {
   put(key: Uint8Array, value: Uint8Array): void | Promise<void>;
   /** One durable and atomic batch. */
   commit(entries: readonly Entry[]): void | Promise<void>;
+  /** Makes a second table of counters: values of eight bytes. */
+  loadCounters?(keys: readonly Uint8Array[]): void | Promise<void>;
   /**
-   * One durable transaction that reads the value, adds one to the number in its first four bytes and writes it back;
-   * what that number is then. Several callers may await one each at the same time.
+   * One durable transaction that reads a counter, adds one to it and writes it back; what it is then.
+   * Several callers may await one each at the same time.
    */
   addOne?(key: Uint8Array): number | Promise<number>;
-  /** The same in one transaction over two tables, which are in one column family or in two. */
+  /** The same in one transaction over two tables of counters, which are in one column family or in two. */
   addOneToTwo?(key: Uint8Array, families: 1 | 2): Promise<number>;
   /** The first byte of the value, read as bytes that belong to the caller. */
   get(key: Uint8Array): number | Promise<number>;
@@ -46,10 +48,12 @@ export interface EngineKind {
   open(dir: string): Promise<Engine>;
 }
 
-/** Adds one to the number in the first four bytes of a value; what it is then. */
+export const COUNTER_BYTES = 8;
+
+/** Adds one to a counter; what it is then. */
 export function addOneTo(value: Uint8Array): number {
   const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
-  const number = view.getUint32(0, true) + 1;
-  view.setUint32(0, number, true);
+  const number = view.getFloat64(0) + 1;
+  view.setFloat64(0, number);
   return number;
 }

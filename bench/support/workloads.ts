@@ -21,8 +21,9 @@ const STRIDE = 7919;
 const CALLERS_MS = 1500;
 /** Transactions go on before that for a part of this, which does not count: while their code is being compiled. */
 const WARMING = 3;
-/** Transactions choose among so many of the loaded keys. */
-const CHOICE = 100_000;
+const HOT_CALLERS = 256;
+/** Transactions choose among so many counters, whose keys are the first of the loaded ones. */
+const COUNTERS = 100_000;
 
 /** What the workloads of one run share. */
 export class Context {
@@ -32,6 +33,7 @@ export class Context {
   readonly large = new Uint8Array(LARGE_BYTES).fill(7);
   /** Entries that are in the table now. */
   entries = 0;
+  #counters: readonly Uint8Array[] | undefined;
 
   /** `scale`: how much of the work is done, 1 for all of it. */
   constructor(readonly engine: Engine, readonly scale: number) {
@@ -40,6 +42,15 @@ export class Context {
 
   share(count: number): number {
     return Math.max(1, Math.round(count * this.scale));
+  }
+
+  /** The counters' keys; the first call makes them. */
+  async counters(): Promise<readonly Uint8Array[]> {
+    if (this.#counters === undefined) {
+      this.#counters = this.loaded.slice(0, Math.max(2 * HOT_CALLERS, this.share(COUNTERS)));
+      await this.engine.loadCounters!(this.#counters);
+    }
+    return this.#counters;
   }
 
   /** How long callers go on, ms. */
@@ -172,9 +183,10 @@ function transactions(
     unit: "transactions",
     about,
     supports: (engine) => transactionOf(engine) !== undefined,
-    async run({ engine, loaded, scale, callersMs }) {
+    async run(context) {
+      const { engine, callersMs } = context;
       const transact = transactionOf(engine)!;
-      const choice = loaded.slice(0, Math.max(2 * count, Math.round(CHOICE * Math.min(1, scale))));
+      const choice = await context.counters();
       const inFlight = new Uint8Array(choice.length);
       const numbers = new Map<number, number>();
       let done = 0;
@@ -208,8 +220,6 @@ function joint(families: 1 | 2): Workload {
     ({ addOneToTwo }) => addOneToTwo && ((key) => addOneToTwo(key, families)),
   );
 }
-
-const HOT_CALLERS = 256;
 
 export const workloads: readonly Workload[] = [
   {
@@ -297,24 +307,26 @@ export const workloads: readonly Workload[] = [
   transactions(
     "rmw_1",
     1,
-    `one caller, one durable read-modify-write after the other, keys among ${format(CHOICE)}`,
+    `one caller, one durable read-modify-write after the other, of ${format(COUNTERS)} counters`,
   ),
   transactions(
     "rmw_256",
     256,
-    `256 callers in one thread, each awaiting one after the other, on different keys`,
+    `256 callers in one thread, each awaiting one after the other, on different counters`,
   ),
   {
     name: "rmw_hot",
     unit: "transactions",
-    about: `${HOT_CALLERS} callers, each awaiting one after the other, all on one key`,
+    about: `${HOT_CALLERS} callers, each awaiting one after the other, all on one counter`,
     supports: (engine) => engine.addOne !== undefined,
-    async run({ engine, loaded, callersMs }) {
+    async run(context) {
+      const { engine, callersMs } = context;
+      const [hot] = await context.counters();
       const latencies: number[] = [];
       const numbers = new Set<number>();
       const call = async (end: number) => {
         for (let begun = performance.now(); begun < end;) {
-          numbers.add(await engine.addOne!(loaded[0]));
+          numbers.add(await engine.addOne!(hot));
           const now = performance.now();
           latencies.push(now - begun);
           begun = now;
