@@ -324,7 +324,7 @@ class History {
     const unsynced = disk.unsynced > 0;
     this.#machine.endProcess();
     // Without unsynced sectors a power cut is hardly more than a kill.
-    if (this.#random.chance(0.75) && (unsynced || this.#random.chance(0.4))) {
+    if (this.#random.chance(0.9) && (unsynced || this.#random.chance(0.4))) {
       this.#powerFailed = true;
       this.#lines.push(`power fails: ${trigger.places().join(", ")}`);
       this.counts.cuts++;
@@ -366,6 +366,9 @@ class Faults {
   }
 }
 
+/** Calls to the system that most processes come to at the most. */
+const CALLS_MAX = [40, 80, 160];
+
 /** Decides when the power fails, and knows what was going on. */
 class Trigger {
   pulled = false;
@@ -376,6 +379,8 @@ class Trigger {
   /** Whether the power may fail while nothing is unsynced, which is hardly worth the trouble. */
   readonly #mayBeQuiet: boolean;
   #left: number;
+  /** Calls after which the power fails anyway: the chosen place may never come. */
+  #most: number;
   /** What the system calls of the threads are in the middle of. */
   readonly #current = new Map<string, Place>();
   /** Whether the keeper's next sync is that of a meta page; otherwise it is of pages and directory. */
@@ -387,16 +392,17 @@ class Trigger {
     // One in four is cut anywhere; the others in the middle of something chosen.
     this.#place = random.chance(0.25) ? undefined : random.pick(PLACES);
     this.#left = 1 + random.int(this.#place === undefined ? 120 : random.pick([1, 4, 12]));
+    this.#most = random.chance(0.1) ? Infinity : random.pick(CALLS_MAX);
   }
 
   io(what: string, thread: string): void {
     const place = this.#placeOf(what, thread);
     if (place === undefined) this.#current.delete(thread);
     else this.#current.set(thread, place);
-    if (this.#place === undefined || this.places().includes(this.#place)) {
-      this.#left--;
-      if (this.#left <= 0 && (this.#mayBeQuiet || this.#unsynced() > 0)) this.pulled = true;
-    }
+    if (this.#place === undefined || this.places().includes(this.#place)) this.#left--;
+    this.#most--;
+    if (this.#left > 0 && this.#most > 0) return;
+    if (this.#mayBeQuiet || this.#unsynced() > 0) this.pulled = true;
   }
 
   #placeOf(what: string, thread: string): Place | undefined {

@@ -126,7 +126,7 @@ export async function guest(scene: Scene, handle: DatabaseHandle, client: number
 }
 
 /** Snapshots that a reader takes at the most. */
-const LOOKS = 60;
+const LOOKS = 30;
 
 /** A thread that does nothing but take snapshots of the shared families and look at them twice. */
 export async function reader(scene: Scene, handle: DatabaseHandle): Promise<void> {
