@@ -18,7 +18,7 @@ import { type FamilyWrites, isBusy, JointCommit } from "./joint.ts";
 import type { Limits } from "./limits.ts";
 import { OperationsWriter } from "./operations_writer.ts";
 import { closedError, RequestError } from "./request_error.ts";
-import { endedError, insideOf, Transaction } from "./transaction.ts";
+import { endedError, type Inside, insideOf, Transaction } from "./transaction.ts";
 import type { Turn } from "./turn.ts";
 
 /** A transaction that is to be run. */
@@ -80,55 +80,86 @@ export function runFunction<T>(
   limits: Limits | undefined,
   onClose?: () => void,
 ): T | Promise<T> {
-  const { open } = parts[0].access;
   const tx = new Transaction(parts);
-  const inside = insideOf(tx);
-  const running: Running = {
-    accesses: job.accesses,
-    parent: job.parent,
-    ended: false,
-    cancel() {
-      const error = inside.aborted = closedError(open.session.path);
-      inside.ended = () => error;
-      running.ended = true;
-      onClose?.();
-    },
-  };
-  const finish = (): void => {
-    const stopped = limits?.error;
-    inside.ended ??= () => stopped ?? endedError(parts);
-    open.running.delete(running);
-    running.ended = true;
-    if (inside.aborted !== undefined) throw inside.aborted;
-  };
-  open.running.add(running);
+  const running = new RunningFunction(job, insideOf(tx), limits, onClose);
   let result: T | PromiseLike<T>;
   try {
     const run = (): T | Promise<T> => runningTransaction.run(running, () => job.fn(tx));
     result = job.within === undefined ? run() : job.within(run);
   } catch (error) {
-    finish();
+    running.finish();
     throw error;
   }
-  if (isPromise(result)) return settled(result, limits, finish);
-  finish();
+  if (isPromise(result)) return settled(result, limits, running);
+  running.finish();
   limits?.check();
   return result;
+}
+
+/**
+ * A function that is running. When it has ended, nothing leads from here to what it has read and written: this object
+ * lives on in what it has called and nobody awaited, and where it was collected late, all that would with it.
+ */
+class RunningFunction implements Running {
+  readonly accesses: readonly FamilyAccess[];
+  readonly parent: Running | undefined;
+  ended = false;
+  place = 0;
+  readonly #limits: Limits | undefined;
+  #inside: Inside | undefined;
+  #onClose: (() => void) | undefined;
+
+  constructor(
+    { accesses, parent }: Job<unknown>,
+    inside: Inside,
+    limits: Limits | undefined,
+    onClose: (() => void) | undefined,
+  ) {
+    this.accesses = accesses;
+    this.parent = parent;
+    this.#limits = limits;
+    this.#inside = inside;
+    this.#onClose = onClose;
+    accesses[0].open.running.add(this);
+  }
+
+  cancel(): void {
+    const error = closedError(this.accesses[0].open.session.path);
+    this.#inside!.aborted = error;
+    this.#inside!.ended = () => error;
+    this.ended = true;
+    this.#onClose?.();
+  }
+
+  /** Throws if it was aborted, or ended by the close. */
+  finish(): void {
+    const inside = this.#inside!;
+    this.#inside = this.#onClose = undefined;
+    inside.ended ??= endOf(this.accesses, this.#limits?.error);
+    inside.parts = [];
+    this.accesses[0].open.running.remove(this);
+    this.ended = true;
+    if (inside.aborted !== undefined) throw inside.aborted;
+  }
+}
+
+function endOf(accesses: readonly FamilyAccess[], stopped: ManifoldError | undefined) {
+  return () => stopped ?? endedError(accesses);
 }
 
 async function settled<T>(
   result: PromiseLike<T>,
   limits: Limits | undefined,
-  finish: () => void,
+  running: RunningFunction,
 ): Promise<T> {
   let value: T;
   try {
     value = await (limits === undefined ? result : limits.race(result));
   } catch (error) {
-    finish();
+    running.finish();
     throw error;
   }
-  finish();
+  running.finish();
   limits?.check();
   return value;
 }
@@ -151,6 +182,7 @@ export function commit<T>(
   const writer = access.open.takeWriter();
   try {
     const reads = part.encode(writer);
+    part.forget();
     const token = turns.length === 0 ? 0 : turns[0].use();
     return access.submit(
       client,
@@ -181,6 +213,7 @@ async function commitJointly<T>(
     const { access } = part;
     const writer = new OperationsWriter(open.session.memory.shared.pageSize);
     const reads = part.encode(writer);
+    part.forget();
     if (writer.byteLength === 0) continue;
     writes.push({ access, writer, named: [], flags: reads });
     if (turns.length > 0) tokens.set(access.id, turns[i].use());

@@ -583,7 +583,7 @@ export class Database implements AsyncDisposable {
     const open = this.#open;
     const { session } = open;
     open.closed = true;
-    for (const running of [...open.running]) running.cancel();
+    open.running.cancel();
     for (const subscription of [...open.subscriptions]) subscription.end();
     await open.lines.idle(); // what was asked for is sent
     await session.client?.close();

@@ -30,8 +30,38 @@ export interface Running {
   readonly accesses: readonly FamilyAccess[];
   readonly parent: Running | undefined;
   ended: boolean;
+  /** Its place among those that run. */
+  place: number;
   /** Ends it as the database closes. */
   cancel(): void;
+}
+
+/**
+ * The transactions whose functions run. Not a `Set`: one that goes from empty to one element and back makes a new table
+ * each time, to which the old one leads, so that what has once become old for the collector keeps all the later ones.
+ */
+export class RunningFunctions {
+  readonly #all: Running[] = [];
+
+  get isEmpty(): boolean {
+    return this.#all.length === 0;
+  }
+
+  add(running: Running): void {
+    running.place = this.#all.push(running) - 1;
+  }
+
+  remove({ place }: Running): void {
+    const last = this.#all.pop()!;
+    if (last.place === place) return;
+    this.#all[place] = last;
+    last.place = place;
+  }
+
+  /** Ends all as the database closes. */
+  cancel(): void {
+    for (const running of this.#all.slice()) running.cancel();
+  }
 }
 
 /** The innermost transaction whose function the present code was called from. */
@@ -40,7 +70,7 @@ export const runningTransaction = asyncContext<Running>();
 /** A session and whether it is still open. */
 export class OpenSession {
   readonly session: Session;
-  readonly running: Set<Running> = new Set();
+  readonly running: RunningFunctions = new RunningFunctions();
   readonly lines: FamilyLines = new FamilyLines();
   /** Iterations over events, which end when the database closes. */
   readonly subscriptions: Set<Subscription> = new Set();
@@ -165,7 +195,7 @@ export class FamilyAccess {
    * family's own transactions, which it would wait for forever.
    */
   writingClient(what: () => string): Client {
-    if (this.open.running.size > 0) {
+    if (!this.open.running.isEmpty) {
       for (let at = runningTransaction.get(); at !== undefined; at = at.parent) {
         if (at.ended || !at.accesses.some((access) => access.isSame(this))) continue;
         throw new ManifoldError(

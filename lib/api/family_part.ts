@@ -22,12 +22,14 @@ interface TouchedTable {
   readonly overlay: Overlay;
 }
 
+const NO_TABLES = new Map<string, TouchedTable>();
+
 export class FamilyPart {
   readonly access: FamilyAccess;
   readonly view: FamilyView;
   /** Whether what it learns is noted: not under the family's turn, when nobody else can change anything. */
   readonly #notes: boolean;
-  readonly #tables = new Map<string, TouchedTable>();
+  #tables = new Map<string, TouchedTable>();
 
   /** Takes a view of the family, to be given back by {@linkcode release}. */
   constructor(access: FamilyAccess, notes: boolean) {
@@ -105,7 +107,13 @@ export class FamilyPart {
     for (const [name, { overlay }] of this.#tables) if (overlay.isEmpty) this.#tables.delete(name);
   }
 
+  /** Forgets what was done, which is not needed beyond the encoding: collectors work less. */
+  forget(): void {
+    this.#tables = NO_TABLES;
+  }
+
   release(): void {
+    this.forget();
     this.view.release();
   }
 }

@@ -19,7 +19,11 @@ const NO_TREE = new TreeRoot();
 export class ReadSet {
   readonly ranges: RangeSet = new RangeSet();
   /** Iterators that have not ended: they note how far they came when they are asked. */
-  readonly open: Set<OverlayEntries> = new Set();
+  get open(): Set<OverlayEntries> {
+    return this.#open ??= new Set();
+  }
+
+  #open: Set<OverlayEntries> | undefined;
   readonly #keys = new SortedMap<true>();
 
   /** Keeps the array. */
@@ -29,7 +33,7 @@ export class ReadSet {
 
   /** Whether there is something; asks the iterators. */
   settle(): boolean {
-    if (this.open.size > 0) { for (const entries of this.open) entries.noteLooked(); }
+    if (this.#open !== undefined) { for (const entries of this.#open) entries.noteLooked(); }
     return this.#keys.size > 0 || this.ranges.size > 0;
   }
 

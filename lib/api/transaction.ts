@@ -64,6 +64,9 @@ export interface Savepoint {
 
 /** Everything of a transaction that its runner does, out of the user's sight. */
 export interface Inside {
+  readonly accesses: readonly FamilyAccess[];
+  /** None any more once the function has ended: whoever keeps the transaction keeps nothing else. */
+  parts: readonly FamilyPart[];
   /** Makes the error that says why nothing more may be done; undefined while the function runs. */
   ended: (() => ManifoldError) | undefined;
   aborted: ManifoldError | undefined;
@@ -94,9 +97,8 @@ export let insideOf: (tx: Transaction) => Inside;
  * ```
  */
 export class Transaction {
-  readonly #parts: readonly FamilyPart[];
   readonly #savepoints: { savepoint: Savepoint; saved: readonly SavedPart[] }[] = [];
-  readonly #inside: Inside = { ended: undefined, aborted: undefined };
+  readonly #inside: Inside;
   #savepointsMade = 0;
   readonly #check = (): void => {
     if (this.#inside.ended !== undefined) throw this.#inside.ended();
@@ -108,7 +110,8 @@ export class Transaction {
 
   /** `ColumnFamily.transaction` makes it. */
   constructor(parts: readonly FamilyPart[]) {
-    this.#parts = parts;
+    const accesses = parts.map(({ access }) => access);
+    this.#inside = { accesses, parts, ended: undefined, aborted: undefined };
   }
 
   /**
@@ -134,12 +137,12 @@ export class Transaction {
   table<K, V>(table: Table<K, V>): TransactionTable<K, V> {
     this.#check();
     const target = targetOf(table);
-    const part = this.#parts.find(({ access }) => target.access.isSame(access));
+    const part = this.#inside.parts.find(({ access }) => target.access.isSame(access));
     if (part === undefined) {
       throw new ManifoldError(
         "invalid-argument",
         `tx.table: table "${table.name}" belongs to ${target.access.place}, the transaction to ` +
-          `${placeOf(this.#parts)}; use a table of the same column family and database`,
+          `${placeOf(this.#inside.accesses)}; use a table of the same column family and database`,
       );
     }
     const overlay = part.overlay(target as unknown as TableTarget<unknown, unknown>);
@@ -185,11 +188,13 @@ export class Transaction {
       : "";
     const error = new ManifoldError(
       "aborted",
-      `a transaction of ${placeOf(this.#parts)} was aborted${text === "" ? "" : `: ${text}`}`,
+      `a transaction of ${placeOf(this.#inside.accesses)} was aborted${
+        text === "" ? "" : `: ${text}`
+      }`,
       reason === undefined ? undefined : { cause: reason },
     );
     this.#inside.aborted = error;
-    this.#inside.ended = () => endedError(this.#parts);
+    this.#inside.ended = () => endedError(this.#inside.accesses);
     throw error;
   }
 
@@ -219,7 +224,7 @@ export class Transaction {
   savepoint(): Savepoint {
     this.#check();
     const savepoint: Savepoint = { number: ++this.#savepointsMade };
-    this.#savepoints.push({ savepoint, saved: this.#parts.map((part) => part.save()) });
+    this.#savepoints.push({ savepoint, saved: this.#inside.parts.map((part) => part.save()) });
     return savepoint;
   }
 
@@ -238,28 +243,28 @@ export class Transaction {
       throw new ManifoldError(
         "invalid-argument",
         `tx.rollback in a transaction of ${
-          placeOf(this.#parts)
+          placeOf(this.#inside.accesses)
         }: what it is given is no savepoint of ` +
           "this transaction, or one made after a savepoint that it was taken back to since",
       );
     }
     this.#savepoints.length = at + 1;
     const { saved } = this.#savepoints[at];
-    for (const [index, part] of this.#parts.entries()) part.restore(saved[index]);
+    for (const [index, part] of this.#inside.parts.entries()) part.restore(saved[index]);
   }
 }
 
 /** The families of a transaction, for messages. */
-export function placeOf(parts: readonly { readonly access: FamilyAccess }[]): string {
-  return parts.map(({ access }) => access.place).join(" and ");
+export function placeOf(accesses: readonly FamilyAccess[]): string {
+  return accesses.map(({ place }) => place).join(" and ");
 }
 
 /** The error for everything that is asked of a transaction after its end. */
-export function endedError(parts: readonly FamilyPart[]): ManifoldError {
+export function endedError(accesses: readonly FamilyAccess[]): ManifoldError {
   return new ManifoldError(
     "closed",
     `a transaction of ${
-      placeOf(parts)
+      placeOf(accesses)
     } has ended; what belongs to it is used inside its function ` +
       "only, so await everything there",
   );

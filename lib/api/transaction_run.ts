@@ -41,7 +41,7 @@ export async function runTransaction<T>(
   fn: (tx: Transaction) => T | Promise<T>,
   options: TransactionOptions | undefined,
 ): Promise<T> {
-  const what = (): string => `transaction of ${placeOf(accesses.map((access) => ({ access })))}`;
+  const what = (): string => `transaction of ${placeOf(accesses)}`;
   if (typeof fn !== "function") {
     throw new ManifoldError(
       "invalid-argument",
