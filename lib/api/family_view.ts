@@ -29,11 +29,11 @@ export class FamilyView {
   }
 
   /** A table of this version. `codecs`: their names, joined by a NUL. */
-  table(name: string, codecs: string): RawTable {
+  table(name: string, codecs: string, nameBytes: Uint8Array): RawTable {
     for (const table of this.#tables) {
       if (table.name === name && table.codecs === codecs) return table;
     }
-    const table = new RawTable(this.source, name, codecs);
+    const table = new RawTable(this.source, name, codecs, nameBytes);
     this.#tables.push(table);
     return table;
   }

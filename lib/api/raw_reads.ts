@@ -47,19 +47,24 @@ export class RawTable {
   #stamp = NaN;
   #entry: TableEntry | undefined;
 
-  constructor(source: StateSource, name: string, codecs: string) {
+  constructor(
+    source: StateSource,
+    name: string,
+    codecs: string,
+    nameBytes: Uint8Array = new TextEncoder().encode(name),
+  ) {
     this.source = source;
     this.name = name;
     this.codecs = codecs;
     this.store = source.memory.store;
     this.epochs = source.memory.epochs;
     this.scratch = scratchOf(source.memory);
-    this.nameBytes = new TextEncoder().encode(name);
+    this.nameBytes = nameBytes;
   }
 
   /** The same table of another state. */
   on(source: StateSource): RawTable {
-    return new RawTable(source, this.name, this.codecs);
+    return new RawTable(source, this.name, this.codecs, this.nameBytes);
   }
 
   /**

@@ -145,13 +145,13 @@ const abandoned = new FinalizationRegistry<Hold>((hold) => hold.release());
 
 /** A state that stays, also when the family is deleted. Owns one use of its pin. */
 export class PinnedSource extends Source implements StateSource {
-  readonly state: FamilyState = newFamilyState();
+  readonly state: FamilyState;
   readonly #hold: Hold;
 
-  /** Takes the pin over, which must be of the state's version. */
+  /** Takes the state over, and the pin, which must be of the state's version. */
   constructor(parts: SourceParts, state: FamilyState, pin: Pin) {
     super(parts);
-    copyFamilyState(state, this.state);
+    this.state = state;
     this.#hold = new Hold({ release: (pin) => release(parts, pin) }, pin);
     abandoned.register(this, this.#hold, this.#hold);
   }

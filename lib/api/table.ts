@@ -48,6 +48,8 @@ export interface TableTarget<K, V> extends TableShape<K, V> {
   readonly place: string;
   /** Names of the codecs, joined by a NUL. */
   readonly codecs: string;
+  /** The table's name, UTF-8. */
+  readonly nameBytes: Uint8Array;
   /** The table's id, if there is a table; it may be outdated. */
   id(): number | undefined;
 }
@@ -417,6 +419,7 @@ class Target<K, V> implements TableTarget<K, V> {
   readonly keyCodec: Codec<K>;
   readonly valueCodec: Codec<V>;
   readonly codecs: string;
+  readonly nameBytes: Uint8Array;
   readonly #find: () => number | undefined;
   /** Ids are never used twice, so that an outdated one is refused. */
   #id: number | undefined;
@@ -434,6 +437,7 @@ class Target<K, V> implements TableTarget<K, V> {
     this.keyCodec = key;
     this.valueCodec = value;
     this.codecs = codecs;
+    this.nameBytes = new TextEncoder().encode(name);
     this.#find = find;
   }
 

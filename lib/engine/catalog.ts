@@ -60,7 +60,19 @@ export function decodeTableEntry(bytes: Uint8Array): TableEntry {
         "levels; restore a backup",
     );
   }
-  return { id, codecs: decodeText(bytes.slice(FIXED_BYTES)), root };
+  return { id, codecs: codecsOf(bytes.subarray(FIXED_BYTES)), root };
+}
+
+/** The codecs that were decoded last: mostly the same table is looked up, in version after version. */
+const last = { bytes: new Uint8Array(0), codecs: "" };
+
+function codecsOf(bytes: Uint8Array): string {
+  if (!equalBytes(bytes, last.bytes)) {
+    const own = bytes.slice();
+    last.codecs = decodeText(own);
+    last.bytes = own;
+  }
+  return last.codecs;
 }
 
 /** The catalog's tree of a state. */
