@@ -39,8 +39,7 @@ test("breakages of the protocols are found", { timeoutMs }, () => {
   for (const { name, found: [file, example] } of BREAKAGES) {
     explorer.broken = name;
     const path = modulePath(file);
-    const bounds = { preemptionsMax: 3, deepens: true };
-    const { failure, states } = explorer.run(path, example, bounds);
+    const { failure, states } = explorer.run(path, example, { preemptionsMax: 3 });
     assert(failure !== undefined, `not found: ${name}`);
     console.log(
       `${name}: ${failure.error}, with ${failure.preemptions} preemptions, ${states} states`,
