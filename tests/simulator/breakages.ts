@@ -326,7 +326,7 @@ export const BREAKAGES: readonly Breakage[] = [
 ];
 
 /**
- * Those that nearly every history meets: of three seeds each was noticed within 60 power cuts. The others take
+ * Those that nearly every history meets: of nine seeds each was noticed within 100 power cuts. The others take
  * hundreds, or thousands.
  */
 export const QUICK: ReadonlySet<string> = new Set([
