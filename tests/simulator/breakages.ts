@@ -325,24 +325,30 @@ export const BREAKAGES: readonly Breakage[] = [
   ),
 ];
 
-/** Those that a history meets rarely: they are noticed within thousands of power cuts. */
-export const RARE: ReadonlySet<string> = new Set([
-  "go on after a failed sync",
-  "skip the sync of data pages and directory",
-  "answer eventual commits before they are written",
-  "ignore one thread's epoch",
-  "look at pins before epochs",
-  "accept a record with a bad checksum",
-  "keep a partly applied group",
-  "do not write the chosen meta page again",
-  "checkpoint records that are not synced",
-  "pin a checkpoint without the publish lock",
-  "free too much of the log",
-  "withdraw a version that another checkpoint has pinned",
-  "retire an image late",
-  "replay what a family contains already",
-  "keep what a dead thread has reserved",
-  "publish families one by one",
+/**
+ * Those that nearly every history meets: of nine seeds each was noticed within 100 power cuts. The others take
+ * hundreds, or thousands.
+ */
+export const QUICK: ReadonlySet<string> = new Set([
+  "skip the log's sync",
+  "write the meta page before the directory",
+  "skip the sync of the parent directory",
+  "skip the sync of overflow extents",
+  "publish before it is durable",
+  "reuse a page one version too early",
+  "forget the pin of the durable checkpoint",
+  "forget the pin of the checkpoint in progress",
+  "free an extent before the checkpoint",
+  "hand over the allocator image of now",
+  "no salt",
+  "leave the clean flag set",
+  "publish a bypassing transaction before its checkpoint",
+  "skip the validation of a key",
+  "skip the validation of a range",
+  "do not note what a count has counted",
+  "validate against the version before the group",
+  "release the pin before the verdict",
+  "keep all changes of a recovery under one version",
 ]);
 
 /** All of them, for one build. */

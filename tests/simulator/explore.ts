@@ -8,7 +8,7 @@
  *   the same (ledger.ts). Of a thread that has ended, only what it has said counts.
  * - *Visible operations.* Who runs is chosen only behind an operation on a word that several threads use
  *   and one of them writes: any other operation gives the same result whenever it is done. Which
- *   words those are is found out on the way; when one is added, the exploration begins anew.
+ *   words those are is found out on the way; when one was added, all is explored once more.
  * - *Spinning.* A thread that spins goes on when a word that it has looked at has changed, or when
  *   nobody else can go on. Looking at the same value again would only count its patience down; so a case must
  *   not pause in a loop of which each round changes something itself.
@@ -64,8 +64,6 @@ export interface Case<S = unknown> {
 export interface Bounds {
   /** Times that a thread is interrupted although it could go on; all of them if not given. */
   readonly preemptionsMax?: number;
-  /** Begins without preemptions and allows one more each time, for what will soon fail. */
-  readonly deepens?: boolean;
 }
 
 export interface Outcome {
@@ -87,13 +85,15 @@ export interface Failure {
 /** A case did something that it must not. */
 class Broken extends Error {}
 
-/** The exploration begins anew: it has learned of another word that is shared. */
-class Again extends Error {}
-
 /** A run with more choices than that hangs. */
 const CHOICES_MAX = 4000;
 /** Operations of one thread that nobody else could notice, one after the other. */
 const OPERATIONS_MAX = 100_000;
+/**
+ * Fewer preemptions than that are explored first, one more each time: failures with few of them are found soon,
+ * and so are nearly all words that are shared.
+ */
+const FEW = 3;
 /** More states do not fit the memory. */
 const STATES_MAX = 8_000_000;
 
@@ -133,15 +133,18 @@ export class Explorer {
     const cases = (thread: number) => (this.#load(thread)(path)[name]) as Case;
     const actors = (thread: number) => this.#actor(thread);
     const exploration = new Exploration(this.#kernel, this.#ledger, cases, actors);
-    const { preemptionsMax = Infinity, deepens = false } = bounds;
-    let found = deepens ? undefined : exploration.explore(preemptionsMax);
-    if (found !== undefined && found.failure === undefined) return found;
-    const most = found?.failure?.preemptions ?? preemptionsMax;
-    for (let preemptions = 0; preemptions <= most; preemptions++) {
-      found = exploration.explore(preemptions);
-      if (found.failure !== undefined) break;
+    const { preemptionsMax = Infinity } = bounds;
+    for (let few = 0; few < Math.min(FEW, preemptionsMax); few++) {
+      const found = exploration.explore(few);
+      if (found.failure !== undefined) return found;
     }
-    return found!;
+    const found = exploration.explore(preemptionsMax);
+    const most = found.failure?.preemptions ?? 0;
+    for (let fewer = FEW; fewer < most; fewer++) {
+      const sooner = exploration.explore(fewer);
+      if (sooner.failure !== undefined) return sooner;
+    }
+    return found;
   }
 
   #actor(thread: number): Actor {
@@ -212,13 +215,11 @@ class Exploration {
     for (;;) {
       this.#visited = new Map();
       this.#executions = this.#depth = 0;
-      try {
-        const failure = this.#search(preemptionsMax);
-        const states = this.#visited.size;
-        return { states, executions: this.#executions, depth: this.#depth, failure };
-      } catch (error) {
-        if (!(error instanceof Again)) throw error;
-      }
+      this.#ledger.grown = false;
+      const failure = this.#search(preemptionsMax);
+      if (failure === undefined && this.#ledger.grown) continue;
+      const states = this.#visited.size;
+      return { states, executions: this.#executions, depth: this.#depth, failure };
     }
   }
 
@@ -231,7 +232,7 @@ class Exploration {
         this.#replay(stack);
         this.#goOn(stack, preemptionsMax);
       } catch (error) {
-        if (error instanceof Again || error instanceof TypeError) throw error;
+        if (error instanceof TypeError) throw error;
         const { preemptions, schedule } = this.#tell(stack);
         return { error, preemptions, schedule };
       }
@@ -401,10 +402,6 @@ class Exploration {
     }
     const { error } = thread.ended;
     if (error !== undefined) throw error;
-    if (ledger.grown) {
-      ledger.grown = false;
-      throw new Again();
-    }
     return stopped ? Infinity : done;
   }
 

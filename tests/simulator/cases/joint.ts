@@ -57,7 +57,7 @@ function world(
   transactions: readonly (readonly number[])[],
 ): (actor: Actor) => World {
   return ({ checksum }) => {
-    const made = makeWorld(threads, { frames: 128, families: workers, workers, ringBytes: 1024 });
+    const made = makeWorld(threads, { frames: 32, families: workers, workers, ringBytes: 1024 });
     const { slots, rings, thread, session, control } = member(made, threads - 1, checksum);
     const family = newFamilyState();
     family.version = 1;

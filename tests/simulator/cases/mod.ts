@@ -31,7 +31,10 @@ export interface Listed {
   readonly title: string;
   readonly path: string;
   readonly name: string;
-  /** Preemptions up to which it is explored by the tests, and by `deno task explore`; none: all. */
+  /**
+   * Preemptions up to which it is explored by the tests, which are to take seconds, and by `deno task explore`;
+   * none: all. The mistake of pins that are looked at too early needs three, more than the tests allow there.
+   */
   readonly preemptionsMax?: number;
   readonly preemptionsMaxLong?: number;
 }
@@ -48,24 +51,24 @@ function listed(
 
 export const CASES: readonly Listed[] = [
   listed("pin", "live", "a page is not used anew in the epoch in which it is read"),
-  listed("pin", "pinned", "a page of a pinned version is not used anew", 3, 5),
+  listed("pin", "pinned", "a page of a pinned version is not used anew", 2, 5),
   listed("publish", "state", "a reader never sees a mixture of two states"),
   listed("publish", "version", "a reader never sees a version before it is published"),
   listed("publish", "cut", "a checkpoint pins all families as they are at one moment"),
-  listed("queue", "full", "a full queue that wraps loses nothing and wakes who waits", 3, 4),
+  listed("queue", "full", "a full queue that wraps loses nothing and wakes who waits", 2, 4),
   listed("queue", "dying", "what a dead producer leaves does not stop the worker"),
   listed("queue", "dyingAmongOthers", "what a dead producer leaves stops no other one", 2, 3),
   listed("frames", "readers", "two readers that need each other's frame", 3, 5),
   listed("frames", "reader", "a page's number is used anew while a reader loads it", 3, 5),
   listed("frames", "evictor", "a page is evicted while others read it", 3, 4),
   listed("frames", "three", "loading, evicting and unlinking at once lose no frame", 1, 2),
-  listed("commit", "two", "two workers commit: no gap, no lost wake-up", 4, 5),
+  listed("commit", "two", "two workers commit: no gap, no lost wake-up", 3, 5),
   listed("commit", "three", "three workers commit: no gap, no lost wake-up", 1, 2),
-  listed("joint", "triangle", "joint transactions of three workers wait in no circle", 0, 1),
+  listed("joint", "triangle", "joint transactions of three workers wait in no circle", 0),
   listed("joint", "cut", "a database snapshot sees all of a joint transaction or nothing", 1, 2),
   listed("locks", "lock", "a lock passes on, also from a dead thread"),
-  listed("locks", "turn", "a turn passes on, also from a dead thread", 2, 3),
-  listed("locks", "joining", "a slot has one owner, whoever dies", 3, 4),
+  listed("locks", "turn", "a turn passes on, also from a dead thread", 1, 3),
+  listed("locks", "joining", "a slot has one owner, whoever dies", 2, 4),
 ];
 
 export const CASE_MODULES: readonly string[] = [...new Set(CASES.map(({ path }) => path))];

@@ -114,8 +114,8 @@ function reading(versions: number, read: (world: World, actor: Actor) => void): 
   return {
     setup,
     threads: [
-      { name: "worker", run: (world, actor) => work(versions, world, actor) },
       { name: "reader", run: (world, actor) => read(world, actor) },
+      { name: "worker", run: (world, actor) => work(versions, world, actor) },
     ],
     plain: (world) => ({ state: plainFrames(world), rest: [] }),
     check(_, { reader }) {
