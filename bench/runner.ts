@@ -6,7 +6,7 @@
  */
 
 import process from "node:process";
-import { engineKinds } from "./engines/mod.ts";
+import { moduleKinds } from "./engines/mod.ts";
 import { BULK_LOAD, Context, type Result, workloads } from "./support/workloads.ts";
 
 /** What a runner says on a line. */
@@ -16,7 +16,7 @@ export interface Measured extends Result {
 
 if (import.meta.main) {
   const [name, dir, scale, only] = process.argv.slice(2);
-  const kind = engineKinds.find((kind) => kind.name === name);
+  const kind = moduleKinds.find((kind) => kind.name === name);
   if (kind === undefined) throw new Error(`no engine is named ${name}`);
   const engine = await kind.open(dir);
   const context = new Context(engine, Number(scale) / kind.shrink);

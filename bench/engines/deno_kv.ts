@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { addOneTo, type EngineKind, type Entry } from "../support/engine.ts";
+import { addOneTo, type Entry, type ModuleKind } from "../support/engine.ts";
 
 /** The most mutations that Deno KV takes in one atomic operation are 1000; its bytes are fewer. */
 const ATOMIC_ENTRIES = 500;
@@ -28,7 +28,7 @@ interface Kv {
   close(): void;
 }
 
-export const denoKv: EngineKind = {
+export const denoKv: ModuleKind = {
   name: "kv",
   title: "Deno KV",
   settings: "local, batches of 500 (its limit is below 1,000), a twentieth of the work",

@@ -4,11 +4,11 @@ import {
   addOneTo,
   COUNTER_BYTES,
   type Engine,
-  type EngineKind,
   type Entry,
+  type ModuleKind,
 } from "../support/engine.ts";
 
-export const lmdb: EngineKind = {
+export const lmdb: ModuleKind = {
   name: "lmdb",
   title: "lmdb-js",
   // Without it a commit is acknowledged before the disk has it.

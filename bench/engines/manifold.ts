@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import type { Transaction } from "../../mod.ts";
-import { addOneTo, COUNTER_BYTES, type EngineKind } from "../support/engine.ts";
+import { addOneTo, COUNTER_BYTES, type ModuleKind } from "../support/engine.ts";
 
-export const manifold: EngineKind = {
+export const manifold: ModuleKind = {
   name: "manifold",
   title: "Manifold",
   // The workloads make more than the cache's default holds; LMDB maps its whole file.

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { thisRuntime } from "../../tests/support/child.ts";
-import { addOneTo, COUNTER_BYTES, type EngineKind, type Entry } from "../support/engine.ts";
+import { addOneTo, COUNTER_BYTES, type Entry, type ModuleKind } from "../support/engine.ts";
 
 interface Row {
   k: Uint8Array;
@@ -30,7 +30,7 @@ async function openSqlite(path: string): Promise<Sqlite> {
   return new module[type](path) as Sqlite;
 }
 
-export const sqlite: EngineKind = {
+export const sqlite: ModuleKind = {
   name: "sqlite",
   title: thisRuntime === "bun" ? "bun:sqlite" : "node:sqlite",
   settings: "WAL, synchronous=FULL, WITHOUT ROWID, cache_size 1 GB",

@@ -36,7 +36,7 @@ export interface Engine {
   close(): void | Promise<void>;
 }
 
-export interface EngineKind {
+interface KindBase {
   readonly name: string;
   /** How its column is headed. */
   readonly title: string;
@@ -45,8 +45,20 @@ export interface EngineKind {
   /** It does 1/shrink of the work: an engine that is tens of times slower. */
   readonly shrink: number;
   readonly runtimes: readonly ("deno" | "bun")[];
+}
+
+/** An engine that `runner.ts` opens. */
+export interface ModuleKind extends KindBase {
   open(dir: string): Promise<Engine>;
 }
+
+/** An engine in a program of its own, which takes and prints what `runner.ts` does. */
+export interface ProgramKind extends KindBase {
+  /** Where the program is; it is built if need be. */
+  program(): string;
+}
+
+export type EngineKind = ModuleKind | ProgramKind;
 
 export const COUNTER_BYTES = 8;
 
