@@ -13,20 +13,15 @@ import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { UnavailableError } from "./native/build.ts";
-import { EVENNESS, floorsOf } from "./support/floors.ts";
+import { floorsOf } from "./support/floors.ts";
 import { measure } from "./support/measure.ts";
 import { killAll } from "./support/processes.ts";
 import { floorsTable, resultsTable } from "./support/report.ts";
+import { median } from "./support/results.ts";
 import { readSettings, UsageError } from "./support/settings.ts";
-import { workloads } from "./support/workloads.ts";
+import { rows } from "./support/workloads.ts";
 
 const TMPFS_MAGIC = 0x01021994;
-
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
 
 function runtimeVersion(): string {
   const { deno, bun } = process.versions;
@@ -62,21 +57,12 @@ async function main(): Promise<number> {
       console.log(`${settings.parent} is in memory: durable writes cost nothing there. See --dir.`);
     }
     const results = await measure(settings, dir);
-    const lookup = (engine: string, workload: string) => {
-      const values = results.get(`${engine} ${workload}`);
-      return values === undefined ? undefined : median(values);
-    };
-    const rows = names.map((name) => ({
-      name,
-      unit: workloads.find((workload) => workload.name === name)?.unit ?? "entries",
-    }));
-    const floors = floorsOf(lookup);
-    console.log(`\n${resultsTable(rows, engines, lookup)}\n\n${floorsTable(floors)}`);
+    const floors = floorsOf((engine, workload) => results.median(engine, workload));
+    const chosen = rows.filter(({ name }) => names.includes(name));
+    console.log(`\n${resultsTable(chosen, engines, results)}\n\n${floorsTable(floors)}`);
     if (settings.json !== undefined) {
-      const all = [...results].map(([key, values]) => {
-        const [engine, workload] = key.split(" ");
-        const figure = workload.endsWith(EVENNESS) ? "evenness" : "opsPerSecond";
-        return { engine, workload, [figure]: median(values), runs: values };
+      const all = results.all().map(({ engine, workload, figure, runs }) => {
+        return { engine, workload, [figure]: median(runs), runs };
       });
       const report = {
         date: new Date().toISOString(),

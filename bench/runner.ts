@@ -7,12 +7,11 @@
 
 import process from "node:process";
 import { moduleKinds } from "./engines/mod.ts";
-import { BULK_LOAD, Context, type Result, workloads } from "./support/workloads.ts";
+import { Context, type Result } from "./support/context.ts";
+import { BULK_LOAD, workloads } from "./support/workloads.ts";
 
 /** What a runner says on a line. */
-export interface Measured extends Result {
-  readonly workload: string;
-}
+export type Measured = Result & { readonly workload: string };
 
 if (import.meta.main) {
   const [name, dir, scale, only] = process.argv.slice(2);

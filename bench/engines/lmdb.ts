@@ -36,6 +36,11 @@ export const lmdb: ModuleKind = {
       // Puts of several callers are committed together.
       put: async (key, value) => void await db.put(key, value),
       commit,
+      remove(keys) {
+        db.transactionSync(() => {
+          for (const key of keys) db.remove(key);
+        });
+      },
       loadCounters(keys) {
         counters = db.openDB({ name: "counters", keyEncoding: "binary", encoding: "binary" });
         db.transactionSync(() => {

@@ -44,6 +44,7 @@ export const sqlite: ModuleKind = {
         "CREATE TABLE counters(k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID",
     );
     const put = db.prepare("INSERT OR REPLACE INTO kv VALUES(?,?)");
+    const remove = db.prepare("DELETE FROM kv WHERE k=?");
     const get = db.prepare("SELECT v FROM kv WHERE k=?");
     const range = db.prepare("SELECT k, v FROM kv WHERE k>=? ORDER BY k LIMIT 10");
     const all = db.prepare("SELECT k, v FROM kv ORDER BY k");
@@ -58,6 +59,11 @@ export const sqlite: ModuleKind = {
       load: commit,
       put: (key, value) => void put.run(key, value),
       commit,
+      remove(keys) {
+        db.exec("BEGIN");
+        for (const key of keys) remove.run(key);
+        db.exec("COMMIT");
+      },
       loadCounters(keys) {
         db.exec("BEGIN");
         for (const key of keys) putCounter.run(key, new Uint8Array(COUNTER_BYTES));

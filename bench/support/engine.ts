@@ -1,6 +1,6 @@
 /**
  * What a workload needs of an engine. Each engine does it the fastest way that it documents as safe:
- * when `load`, `put` or `commit` is over, the disk has the entries.
+ * when `load`, `put`, `commit` or `remove` is over, the disk has it.
  *
  * @module
  */
@@ -14,6 +14,8 @@ export interface Engine {
   put(key: Uint8Array, value: Uint8Array): void | Promise<void>;
   /** One durable and atomic batch. */
   commit(entries: readonly Entry[]): void | Promise<void>;
+  /** One durable and atomic batch of removals. */
+  remove(keys: readonly Uint8Array[]): void | Promise<void>;
   /** Makes a second table of counters: values of eight bytes. */
   loadCounters?(keys: readonly Uint8Array[]): void | Promise<void>;
   /**
@@ -33,6 +35,8 @@ export interface Engine {
   scan(): number | Promise<number>;
   /** The same where keys and values may be borrowed. */
   scanView?(): number;
+  /** How many entries there are from one key on and before another, if the engine need not read them. */
+  countRange?(from: Uint8Array, to: Uint8Array): number;
   close(): void | Promise<void>;
 }
 

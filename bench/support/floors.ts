@@ -4,11 +4,10 @@
  * @module
  */
 
+import { EVENNESS } from "./results.ts";
+
 /** The median of a workload on an engine, operations per second; undefined if it was not run. */
 export type Lookup = (engine: string, workload: string) => number | undefined;
-
-/** What follows a workload's name where its evenness is looked up. */
-export const EVENNESS = ".evenness";
 
 export interface Floor {
   readonly name: string;

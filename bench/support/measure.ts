@@ -4,17 +4,19 @@
  * @module
  */
 
-import { rmSync } from "node:fs";
+import { readdirSync, rmSync, statSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import type { Measured } from "../runner.ts";
 import type { EngineKind } from "./engine.ts";
-import { EVENNESS } from "./floors.ts";
 import { benchScript, engineCommand, finish, start } from "./processes.ts";
-import { formatRate } from "./report.ts";
+import { formatFigure } from "./report.ts";
+import { Results } from "./results.ts";
 import type { Settings } from "./settings.ts";
-import { RECOVERY, RECOVERY_ENTRIES } from "./workloads.ts";
+import { BULK_LOAD, RECOVERY, RECOVERY_ENTRIES, SIZE } from "./workloads.ts";
+
+const FIGURES = ["evenness", "opsPerSecond", "bytes", "microseconds"] as const;
 
 /** Progress goes to stderr, and only to a person. */
 const watched = process.stderr.isTTY === true;
@@ -23,45 +25,83 @@ function say(line: string): void {
 }
 
 /** One run of an engine on the workloads of the table. */
-async function* runEngine(
+async function* runTable(
   engine: EngineKind,
   dir: string,
-  { scale, names }: Settings,
+  scale: number,
+  names: readonly string[],
 ): AsyncGenerator<Measured> {
-  const own = names.filter((name) => name !== RECOVERY);
-  if (own.length > 0) {
-    const child = start(engineCommand(engine, dir, scale, own));
-    for await (const line of child.lines) yield JSON.parse(line);
-    await finish(child, engine.title);
+  const child = start(engineCommand(engine, dir, scale, names));
+  for await (const line of child.lines) yield JSON.parse(line);
+  await finish(child, engine.title);
+}
+
+/** What the files in a directory take of the disk. */
+function bytesIn(dir: string): number {
+  const BLOCK = 512;
+  let bytes = 0;
+  for (const entry of readdirSync(dir, { withFileTypes: true })) {
+    const path = join(dir, entry.name);
+    bytes += entry.isDirectory() ? bytesIn(path) : statSync(path).blocks * BLOCK;
   }
-  if (engine.name !== "manifold" || !names.includes(RECOVERY)) return;
+  return bytes;
+}
+
+/** In a process of its own, so that the database can be closed: some of what is there is not kept then. */
+async function measureSize(engine: EngineKind, dir: string, scale: number): Promise<Measured> {
+  await mkdir(dir);
+  const child = start(engineCommand(engine, dir, scale, [BULK_LOAD.name]));
+  await child.nextLine();
+  await finish(child, engine.title);
+  return { workload: SIZE.name, bytes: bytesIn(dir) };
+}
+
+async function measureRecovery(dir: string, scale: number): Promise<Measured> {
+  await mkdir(dir);
   const args = [dir, String(Math.round(RECOVERY_ENTRIES * scale))];
   const writer = start(benchScript("recovery.ts", ["write", ...args]));
   await writer.nextLine();
   writer.kill("SIGKILL");
   await writer.exited;
   const opener = start(benchScript("recovery.ts", ["open", ...args]));
-  yield JSON.parse(await opener.nextLine());
+  const measured: Measured = JSON.parse(await opener.nextLine());
   await finish(opener, "recovery");
+  return measured;
 }
 
-export async function measure(settings: Settings, dir: string): Promise<Map<string, number[]>> {
-  const results = new Map<string, number[]>();
+/** One run of an engine on all workloads. */
+async function* runEngine(
+  engine: EngineKind,
+  dir: string,
+  { scale, names }: Settings,
+): AsyncGenerator<Measured> {
+  const apart = [SIZE.name, RECOVERY.name];
+  const table = names.filter((name) => !apart.includes(name));
+  if (table.length > 0) yield* runTable(engine, dir, scale, table);
+  // Of less work the files are smaller, which is no merit.
+  if (names.includes(SIZE.name) && engine.shrink === 1) {
+    yield await measureSize(engine, join(dir, "size"), scale);
+  }
+  if (names.includes(RECOVERY.name) && engine.name === "manifold") {
+    yield await measureRecovery(join(dir, "recovery"), scale);
+  }
+}
+
+export async function measure(settings: Settings, dir: string): Promise<Results> {
+  const results = new Results();
   for (let run = 1; run <= settings.runs; run++) {
     for (const engine of settings.engines) {
       const heading = `run ${run} of ${settings.runs}  ${engine.title}`;
       say(heading);
       const own = join(dir, `${engine.name}-${run}`);
       await mkdir(own);
-      const keep = (workload: string, value: number) => {
-        const key = `${engine.name} ${workload}`;
-        results.set(key, [...results.get(key) ?? [], value]);
-      };
-      for await (const measured of runEngine(engine, own, settings)) {
-        const { workload, opsPerSecond, evenness } = measured;
-        keep(workload, opsPerSecond);
-        if (evenness !== undefined) keep(workload + EVENNESS, evenness);
-        say(`${heading}  ${workload} ${formatRate(opsPerSecond)}/s`);
+      for await (const { workload, ...found } of runEngine(engine, own, settings)) {
+        for (const figure of FIGURES) {
+          const value = found[figure];
+          if (value === undefined) continue;
+          results.add(engine.name, workload, figure, value);
+          say(`${heading}  ${workload} ${formatFigure(figure, value)}`);
+        }
       }
       rmSync(own, { recursive: true, force: true });
     }

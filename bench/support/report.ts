@@ -6,7 +6,8 @@
 
 import Table from "cli-table3";
 import type { EngineKind } from "./engine.ts";
-import type { Floor, Lookup } from "./floors.ts";
+import type { Floor } from "./floors.ts";
+import { median, type Results, type Series } from "./results.ts";
 
 const NOTHING = {
   "top": "",
@@ -46,17 +47,39 @@ export function formatRate(perSecond: number | undefined): string {
   return `${scaled.toPrecision(3).replace(/e\+\d+$/, "")}${suffix}`;
 }
 
-function formatRatio(own: number | undefined, peer: number | undefined): string {
-  if (own === undefined || peer === undefined) return "";
-  const ratio = own / peer;
+/** Bytes, short: 812 B, 93.5 MB, 1.02 GB. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB"];
+  let scaled = bytes;
+  let unit = 0;
+  for (; scaled >= 1000 && unit < units.length - 1; unit++) scaled /= 1000;
+  return `${unit === 0 ? scaled : scaled.toPrecision(3)} ${units[unit]}`;
+}
+
+/** What was found, as it is told in a table. */
+export function formatFigure(figure: Series["figure"], value: number): string {
+  switch (figure) {
+    case "opsPerSecond":
+      return formatRate(value);
+    case "bytes":
+      return formatBytes(value);
+    case "microseconds":
+      return `${value.toPrecision(3)} µs`;
+    case "evenness":
+      return value.toFixed(2);
+  }
+}
+
+function formatRatio(ratio: number | undefined): string {
+  if (ratio === undefined) return "";
   return `${ratio.toFixed(ratio >= 10 ? 0 : ratio >= 1 ? 1 : 2)}×`;
 }
 
-/** One row per workload: what each engine did, and how many times as fast Manifold was. */
+/** One row per workload: what each engine did, and how many times as well Manifold did. */
 export function resultsTable(
   rows: readonly { name: string; unit: string }[],
   engines: readonly EngineKind[],
-  lookup: Lookup,
+  results: Results,
 ): string {
   const compared = engines.some(({ name }) => name === "manifold");
   const withRatio = (name: string) => compared && name !== "manifold";
@@ -67,13 +90,14 @@ export function resultsTable(
     head.map((_, i) => i < 2 ? "left" : "right"),
   );
   for (const { name, unit } of rows) {
-    if (engines.every((engine) => lookup(engine.name, name) === undefined)) continue;
-    const own = lookup("manifold", name);
+    if (engines.every((engine) => results.of(engine.name, name) === undefined)) continue;
     const cells = [name, unit];
     for (const engine of engines) {
-      const value = lookup(engine.name, name);
-      cells.push(formatRate(value));
-      if (withRatio(engine.name)) cells.push(formatRatio(own, value));
+      const series = results.of(engine.name, name);
+      cells.push(series === undefined ? "–" : formatFigure(series.figure, median(series.runs)));
+      if (withRatio(engine.name)) {
+        cells.push(formatRatio(results.ratio("manifold", engine.name, name)));
+      }
     }
     table.push(cells);
   }

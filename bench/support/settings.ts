@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { thisRuntime } from "../../tests/support/child.ts";
 import { engineKinds } from "../engines/mod.ts";
 import type { EngineKind } from "./engine.ts";
-import { RECOVERY, RECOVERY_ENTRIES, workloadNames, workloads } from "./workloads.ts";
+import { rows } from "./workloads.ts";
 
 const HELP = `Usage: main.ts [options]
 
@@ -24,14 +24,7 @@ const HELP = `Usage: main.ts [options]
   --help
 
 Workloads:
-${
-  [...workloads, {
-    name: RECOVERY,
-    about: `a log of ${
-      RECOVERY_ENTRIES.toLocaleString("en")
-    } small entries replayed after SIGKILL (Manifold only)`,
-  }].map(({ name, about }) => `  ${name.padEnd(16)}  ${about}`).join("\n")
-}
+${rows.map(({ name, about }) => `  ${name.padEnd(16)}  ${about}`).join("\n")}
 Engines:
 ${
   engineKinds.map(({ name, title, settings }) => `  ${name.padEnd(16)}  ${title}: ${settings}`)
@@ -98,7 +91,7 @@ export function readSettings(): Settings | string {
   return {
     runs,
     scale,
-    names: choose("workload", values.only, workloadNames),
+    names: choose("workload", values.only, rows.map(({ name }) => name)),
     engines: here.filter(({ name }) => engineNames.includes(name)),
     parent: values.dir ?? tmpdir(),
     json: values.json,
