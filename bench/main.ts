@@ -12,13 +12,14 @@ import { mkdtemp, realpath } from "node:fs/promises";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { UnavailableError } from "./native/build.ts";
+import { UnavailableError, UsageError } from "./support/errors.ts";
 import { floorsOf } from "./support/floors.ts";
-import { measure } from "./support/measure.ts";
+import { countAllSyncs, measure } from "./support/measure.ts";
 import { killAll } from "./support/processes.ts";
-import { floorsTable, resultsTable } from "./support/report.ts";
+import { floorsTable, resultsTable, syncsTable } from "./support/report.ts";
 import { median } from "./support/results.ts";
-import { readSettings, UsageError } from "./support/settings.ts";
+import { readSettings } from "./support/settings.ts";
+import { requireStrace } from "./support/syncs.ts";
 import { rows } from "./support/workloads.ts";
 
 const TMPFS_MAGIC = 0x01021994;
@@ -36,6 +37,7 @@ async function main(): Promise<number> {
   }
   const { runs, scale, names, engines } = settings;
   // Before anything is measured: it may fail, and it takes a while.
+  if (settings.syncs) requireStrace();
   for (const engine of engines) if ("program" in engine) engine.program();
   const dir = await mkdtemp(join(await realpath(settings.parent), "manifold-bench-"));
   const cleanUp = () => {
@@ -57,9 +59,12 @@ async function main(): Promise<number> {
       console.log(`${settings.parent} is in memory: durable writes cost nothing there. See --dir.`);
     }
     const results = await measure(settings, dir);
+    const syncs = settings.syncs ? await countAllSyncs(settings, dir) : undefined;
     const floors = floorsOf((engine, workload) => results.median(engine, workload));
     const chosen = rows.filter(({ name }) => names.includes(name));
-    console.log(`\n${resultsTable(chosen, engines, results)}\n\n${floorsTable(floors)}`);
+    const tables = [resultsTable(chosen, engines, results), floorsTable(floors)];
+    if (syncs !== undefined) tables.splice(1, 0, syncsTable(chosen, engines, syncs));
+    console.log(`\n${tables.join("\n\n")}`);
     if (settings.json !== undefined) {
       const all = results.all().map(({ engine, workload, figure, runs }) => {
         return { engine, workload, [figure]: median(runs), runs };
@@ -72,6 +77,7 @@ async function main(): Promise<number> {
         scale,
         engines: engines.map(({ name, title, settings }) => ({ name, title, settings })),
         results: all,
+        syncs,
         floors: floors.map((floor) => ({
           ...floor,
           met: floor.value === undefined ? undefined : floor.value >= floor.least,

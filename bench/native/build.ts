@@ -12,13 +12,11 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { UnavailableError } from "../support/errors.ts";
 
 const FLAGS = ["-std=c++17", "-O2", "-Wall", "-Wextra"];
 const LIBRARIES = ["-lrocksdb", "-llmdb", "-lpthread"];
 const INSTALL = "apt-get install -y g++ librocksdb-dev liblmdb-dev";
-
-/** This machine lacks what a part of the benchmarks needs: told without a stack. */
-export class UnavailableError extends Error {}
 
 const directory = fileURLToPath(new URL(".", import.meta.url));
 

@@ -1,6 +1,5 @@
-// RocksDB and LMDB on the workloads of support/workloads.ts: `native ENGINE DIR SCALE workload,…`.
-// Prints a line of JSON per workload, as runner.ts does: what it did per second, and how many commits
-// there were since the line before.
+// RocksDB and LMDB on the workloads of support/workloads.ts:
+// `native ENGINE DIR SCALE workload,… [commits]`. Prints what runner.ts does.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -36,13 +35,18 @@ void expect(const char* what, size_t found, size_t least, size_t most) {
 // The workloads of one run, on an engine; keys are made before the clock starts.
 class Run {
  public:
-  Run(Engine& engine, double scale, std::set<std::string> chosen)
+  Run(Engine& engine, double scale, std::set<std::string> chosen, bool counting)
       : engine_(engine),
         scale_(scale),
+        counting_(counting),
         chosen_(std::move(chosen)),
         loaded_(keys_.many(share(kLoadEntries))) {}
 
   void all() {
+    if (counting_) {
+      std::puts("{\"workload\":\"open\"}");
+      std::fflush(stdout);
+    }
     bulk_load();
     if (chosen_.count("single_put")) single_put();
     if (chosen_.count("batch_150")) batches("batch_150", small_);
@@ -61,12 +65,15 @@ class Run {
     return std::max<size_t>(1, std::llround(static_cast<double>(count) * scale_));
   }
 
+  // What is counted begins with the line before.
   void report(const char* workload, double per_second) {
-    if (chosen_.count(workload)) {
+    if (counting_) {
       std::printf("{\"workload\":\"%s\",\"opsPerSecond\":%.3f,\"commits\":%zu}\n", workload,
                   per_second, commits_);
-      std::fflush(stdout);
+    } else if (chosen_.count(workload)) {
+      std::printf("{\"workload\":\"%s\",\"opsPerSecond\":%.3f}\n", workload, per_second);
     }
+    std::fflush(stdout);
     commits_ = 0;
   }
 
@@ -170,6 +177,7 @@ class Run {
 
   Engine& engine_;
   const double scale_;
+  const bool counting_;
   const std::set<std::string> chosen_;
   KeySource keys_;
   const std::vector<Key> loaded_;
@@ -191,9 +199,10 @@ std::set<std::string> split(const std::string& list) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) fail("Usage: native rocksdb|lmdb-c DIR SCALE workload,…");
+  if (argc < 5) fail("Usage: native rocksdb|lmdb-c DIR SCALE workload,… [commits]");
   const std::string name = argv[1];
   if (name != "rocksdb" && name != "lmdb-c") fail("no engine is named " + name);
   const auto engine = name == "rocksdb" ? open_rocksdb(argv[2]) : open_lmdb(argv[2]);
-  Run(*engine, std::stod(argv[3]), split(argv[4])).all();
+  const bool counting = argc > 5 && std::string(argv[5]) == "commits";
+  Run(*engine, std::stod(argv[3]), split(argv[4]), counting).all();
 }

@@ -14,6 +14,7 @@ import { benchScript, engineCommand, finish, start } from "./processes.ts";
 import { formatFigure } from "./report.ts";
 import { Results } from "./results.ts";
 import type { Settings } from "./settings.ts";
+import { countSyncs, type Syncs } from "./syncs.ts";
 import { BULK_LOAD, RECOVERY, RECOVERY_ENTRIES, SIZE } from "./workloads.ts";
 
 const FIGURES = ["evenness", "opsPerSecond", "bytes", "microseconds"] as const;
@@ -69,14 +70,18 @@ async function measureRecovery(dir: string, scale: number): Promise<Measured> {
   return measured;
 }
 
+/** Those that run in one process after the other, on one database. */
+function inTable(names: readonly string[]): string[] {
+  return names.filter((name) => name !== SIZE.name && name !== RECOVERY.name);
+}
+
 /** One run of an engine on all workloads. */
 async function* runEngine(
   engine: EngineKind,
   dir: string,
   { scale, names }: Settings,
 ): AsyncGenerator<Measured> {
-  const apart = [SIZE.name, RECOVERY.name];
-  const table = names.filter((name) => !apart.includes(name));
+  const table = inTable(names);
   if (table.length > 0) yield* runTable(engine, dir, scale, table);
   // Of less work the files are smaller, which is no merit.
   if (names.includes(SIZE.name) && engine.shrink === 1) {
@@ -108,4 +113,16 @@ export async function measure(settings: Settings, dir: string): Promise<Results>
   }
   say("");
   return results;
+}
+
+/** The syncs of all engines in runs that are not timed. */
+export async function countAllSyncs(settings: Settings, dir: string): Promise<Syncs[]> {
+  const all: Syncs[] = [];
+  for (const engine of settings.engines) {
+    say(`syncs  ${engine.title}`);
+    const names = inTable(settings.names);
+    if (names.length > 0) all.push(...await countSyncs(engine, dir, settings.scale, names));
+  }
+  say("");
+  return all;
 }

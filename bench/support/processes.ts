@@ -18,14 +18,16 @@ export function benchScript(name: string, args: readonly string[]): Command {
   return scriptCommand("self", script, args, ["-A", "--unstable-kv"]);
 }
 
-/** What runs workloads on an engine: prints a line of JSON for each, see `runner.ts`. */
+/** What runs workloads on an engine: prints a line of JSON for each, see `runner.ts`; with commits, if so. */
 export function engineCommand(
   engine: EngineKind,
   dir: string,
   scale: number,
   workloads: readonly string[],
+  counting?: "commits",
 ): Command {
   const args = [engine.name, dir, String(scale), workloads.join(",")];
+  if (counting !== undefined) args.push(counting);
   return "program" in engine ? [engine.program(), ...args] : benchScript("runner.ts", args);
 }
 

@@ -7,6 +7,7 @@
 import Table from "cli-table3";
 import type { EngineKind } from "./engine.ts";
 import type { Floor } from "./floors.ts";
+import type { Syncs } from "./syncs.ts";
 import { median, type Results, type Series } from "./results.ts";
 
 const NOTHING = {
@@ -100,6 +101,26 @@ export function resultsTable(
       }
     }
     table.push(cells);
+  }
+  return table.toString().replace(/ +$/gm, "");
+}
+
+/** One row per workload that commits: how many syncs each engine asked for per commit. */
+export function syncsTable(
+  rows: readonly { name: string }[],
+  engines: readonly EngineKind[],
+  syncs: readonly Syncs[],
+): string {
+  const head = ["syncs per commit", ...engines.map(({ title }) => title)];
+  const table = plainTable(head, head.map((_, i) => i === 0 ? "left" : "right"));
+  for (const { name } of rows) {
+    const own = syncs.filter(({ workload }) => workload === name);
+    if (own.length === 0) continue;
+    const cells = engines.map((engine) => {
+      const found = own.find((one) => one.engine === engine.name);
+      return found === undefined ? "–" : (found.syncs / found.commits).toPrecision(3);
+    });
+    table.push([name, ...cells]);
   }
   return table.toString().replace(/ +$/gm, "");
 }

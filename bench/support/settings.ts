@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { thisRuntime } from "../../tests/support/child.ts";
 import { engineKinds } from "../engines/mod.ts";
 import type { EngineKind } from "./engine.ts";
+import { UsageError } from "./errors.ts";
 import { rows } from "./workloads.ts";
 
 const HELP = `Usage: main.ts [options]
@@ -17,6 +18,7 @@ const HELP = `Usage: main.ts [options]
   --only A,B        only these workloads; "callers" stands for all that begin with it
   --engines A,B     only these engines
   --native          RocksDB and LMDB in C++ and C, too; builds the program that runs them
+  --syncs           count, in a run more of every engine under strace, the syncs per commit
   --scale F         a part of the work, 0.01 to 1 (default 1)
   --dir DIR         where the databases are made (default: the system's temporary directory)
   --json FILE       write all results there
@@ -38,14 +40,12 @@ export interface Settings {
   /** The chosen workloads. */
   readonly names: readonly string[];
   readonly engines: readonly EngineKind[];
+  readonly syncs: boolean;
   /** Where the databases are made. */
   readonly parent: string;
   readonly json: string | undefined;
   readonly enforce: boolean;
 }
-
-/** What was asked for wrongly: told without a stack. */
-export class UsageError extends Error {}
 
 function choose(what: string, given: string | undefined, all: readonly string[]): string[] {
   if (given === undefined) return [...all];
@@ -68,6 +68,7 @@ export function readSettings(): Settings | string {
       only: { type: "string" },
       engines: { type: "string" },
       native: { type: "boolean", default: false },
+      syncs: { type: "boolean", default: false },
       scale: { type: "string", default: "1" },
       dir: { type: "string" },
       json: { type: "string" },
@@ -93,6 +94,7 @@ export function readSettings(): Settings | string {
     scale,
     names: choose("workload", values.only, rows.map(({ name }) => name)),
     engines: here.filter(({ name }) => engineNames.includes(name)),
+    syncs: values.syncs,
     parent: values.dir ?? tmpdir(),
     json: values.json,
     enforce: values.enforce,
