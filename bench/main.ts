@@ -2,7 +2,8 @@
  * Manifold and its peers on the same workloads, in one go: `deno task bench`, `bun run bench/main.ts`.
  *
  * Every engine works in a process and a directory of its own; engines take turns, run by run, so that
- * a disturbance of the machine hits all of them; what is told is the median. See `--help`.
+ * a disturbance of the machine hits all of them; what is told is the median, and of ratios, each of one run
+ * to the peer's of the same round, the least and the most as well. See `--help`.
  *
  * @module
  */
@@ -16,7 +17,7 @@ import { UnavailableError, UsageError } from "./support/errors.ts";
 import { floorsOf } from "./support/floors.ts";
 import { countAllSyncs, measure } from "./support/measure.ts";
 import { killAll } from "./support/processes.ts";
-import { floorsTable, resultsTable, syncsTable } from "./support/report.ts";
+import { floorsTable, ratiosTable, resultsTable, syncsTable } from "./support/report.ts";
 import { median } from "./support/results.ts";
 import { readSettings } from "./support/settings.ts";
 import { requireStrace } from "./support/syncs.ts";
@@ -60,11 +61,12 @@ async function main(): Promise<number> {
     }
     const results = await measure(settings, dir);
     const syncs = settings.syncs ? await countAllSyncs(settings, dir) : undefined;
-    const floors = floorsOf((engine, workload) => results.median(engine, workload));
+    const floors = floorsOf(results);
     const chosen = rows.filter(({ name }) => names.includes(name));
-    const tables = [resultsTable(chosen, engines, results), floorsTable(floors)];
-    if (syncs !== undefined) tables.splice(1, 0, syncsTable(chosen, engines, syncs));
-    console.log(`\n${tables.join("\n\n")}`);
+    console.log(`\n${resultsTable(chosen, engines, results)}`);
+    if (engines.length > 1) console.log(`\n${ratiosTable(chosen, engines, results)}`);
+    if (syncs !== undefined) console.log(`\n${syncsTable(chosen, engines, syncs)}`);
+    console.log(`\n${floorsTable(floors)}`);
     if (settings.json !== undefined) {
       const all = results.all().map(({ engine, workload, figure, runs }) => {
         return { engine, workload, [figure]: median(runs), runs };
@@ -78,15 +80,11 @@ async function main(): Promise<number> {
         engines: engines.map(({ name, title, settings }) => ({ name, title, settings })),
         results: all,
         syncs,
-        floors: floors.map((floor) => ({
-          ...floor,
-          met: floor.value === undefined ? undefined : floor.value >= floor.least,
-        })),
+        floors,
       };
       writeFileSync(settings.json, JSON.stringify(report, null, 2) + "\n");
     }
-    const missed = floors.some(({ value, least }) => value !== undefined && value < least);
-    return settings.enforce && missed ? 1 : 0;
+    return settings.enforce && floors.some(({ met }) => met === false) ? 1 : 0;
   } finally {
     cleanUp();
   }

@@ -31,7 +31,8 @@ function cacheDirectory(): string {
 export function missingIn(message: string): string | undefined {
   const header = /fatal error: ((?:rocksdb\/|lmdb)[\w/.]*): No such file/.exec(message);
   if (header !== null) return `the header ${header[1]}`;
-  return /cannot find -l(\w+)/.exec(message)?.[1];
+  const library = /cannot find -l(\w+)/.exec(message);
+  return library === null ? undefined : `the library ${library[1]}`;
 }
 
 function compile(sources: readonly string[], program: string): void {
@@ -40,7 +41,8 @@ function compile(sources: readonly string[], program: string): void {
   const { error, status, stderr } = spawnSync(
     "g++",
     [...FLAGS, ...sources, "-o", own, ...LIBRARIES],
-    { encoding: "utf8" },
+    // Its messages are read.
+    { encoding: "utf8", env: { ...process.env, LC_ALL: "C" } },
   );
   if (status === 0) return renameSync(own, program);
   rmSync(own, { force: true });

@@ -8,7 +8,7 @@ import Table from "cli-table3";
 import type { EngineKind } from "./engine.ts";
 import type { Floor } from "./floors.ts";
 import type { Syncs } from "./syncs.ts";
-import { median, type Results, type Series } from "./results.ts";
+import { median, type Results, type Series, type Spread } from "./results.ts";
 
 const NOTHING = {
   "top": "",
@@ -37,9 +37,12 @@ function plainTable(head: string[], aligns: ("left" | "right")[]): Table.Table {
   });
 }
 
+function textOf(table: Table.Table): string {
+  return table.toString().replace(/ +$/gm, "");
+}
+
 /** Operations per second, short: 812, 5.32 K, 481 K, 11.2 M. */
-export function formatRate(perSecond: number | undefined): string {
-  if (perSecond === undefined) return "–";
+export function formatRate(perSecond: number): string {
   const [scaled, suffix] = perSecond >= 1e6
     ? [perSecond / 1e6, " M"]
     : perSecond >= 1e3
@@ -71,38 +74,58 @@ export function formatFigure(figure: Series["figure"], value: number): string {
   }
 }
 
-function formatRatio(ratio: number | undefined): string {
-  if (ratio === undefined) return "";
-  return `${ratio.toFixed(ratio >= 10 ? 0 : ratio >= 1 ? 1 : 2)}×`;
+function formatRatio(ratio: number): string {
+  return ratio.toFixed(ratio >= 10 ? 0 : ratio >= 1 ? 1 : 2);
 }
 
-/** One row per workload: what each engine did, and how many times as well Manifold did. */
+/** The median, and with several runs the least and the most. */
+function formatSpread({ median, least, most }: Spread, unit: string, format = formatRatio): string {
+  const told = `${format(median)}${unit}`;
+  return least === most ? told : `${told} (${format(least)}–${format(most)})`;
+}
+
+/** One row per workload: what each engine did. */
 export function resultsTable(
   rows: readonly { name: string; unit: string }[],
   engines: readonly EngineKind[],
   results: Results,
 ): string {
-  const compared = engines.some(({ name }) => name === "manifold");
-  const withRatio = (name: string) => compared && name !== "manifold";
-  const head = ["workload", "per s"];
-  for (const { name, title } of engines) head.push(title, ...(withRatio(name) ? ["ratio"] : []));
-  const table = plainTable(
-    head,
-    head.map((_, i) => i < 2 ? "left" : "right"),
-  );
+  const head = ["workload", "per s", ...engines.map(({ title }) => title)];
+  const table = plainTable(head, head.map((_, i) => i < 2 ? "left" : "right"));
   for (const { name, unit } of rows) {
-    if (engines.every((engine) => results.of(engine.name, name) === undefined)) continue;
-    const cells = [name, unit];
-    for (const engine of engines) {
-      const series = results.of(engine.name, name);
-      cells.push(series === undefined ? "–" : formatFigure(series.figure, median(series.runs)));
-      if (withRatio(engine.name)) {
-        cells.push(formatRatio(results.ratio("manifold", engine.name, name)));
-      }
-    }
-    table.push(cells);
+    const all = engines.map((engine) => results.of(engine.name, name));
+    if (all.every((series) => series === undefined)) continue;
+    const cells = all.map((series) =>
+      series === undefined ? "–" : formatFigure(series.figure, median(series.runs))
+    );
+    table.push([name, unit, ...cells]);
   }
-  return table.toString().replace(/ +$/gm, "");
+  return textOf(table);
+}
+
+/** One row per workload: how many times as well Manifold did as each peer, run by run. */
+export function ratiosTable(
+  rows: readonly { name: string }[],
+  engines: readonly EngineKind[],
+  results: Results,
+): string {
+  const peers = engines.filter(({ name }) => name !== "manifold");
+  const head = ["Manifold against", ...peers.map(({ title }) => title)];
+  const table = plainTable(head, head.map((_, i) => i === 0 ? "left" : "right"));
+  for (const { name } of rows) {
+    const ratios = peers.map((peer) =>
+      results.ratio(
+        { engine: "manifold", workload: name },
+        { engine: peer.name, workload: name },
+      )
+    );
+    if (ratios.every((ratio) => ratio === undefined)) continue;
+    table.push([
+      name,
+      ...ratios.map((ratio) => ratio === undefined ? "–" : formatSpread(ratio, "×")),
+    ]);
+  }
+  return textOf(table);
 }
 
 /** One row per workload that commits: how many syncs each engine asked for per commit. */
@@ -122,27 +145,27 @@ export function syncsTable(
     });
     table.push([name, ...cells]);
   }
-  return table.toString().replace(/ +$/gm, "");
+  return textOf(table);
 }
 
 export function floorsTable(floors: readonly Floor[]): string {
-  const format = (value: number, unit: Floor["unit"]) =>
-    unit === "×" ? `${value.toFixed(2)}×` : `${formatRate(value)}/s`;
-  const table = plainTable(["floor", "", "least", "found", ""], [
+  const table = plainTable(["floor", "", "asked for", "found", ""], [
     "left",
     "left",
     "right",
     "right",
     "left",
   ]);
-  for (const { name, about, least, unit, value } of floors) {
+  for (const { name, about, least, most, unit, found, met } of floors) {
+    const format = unit === "/s" ? formatRate : (value: number) => value.toFixed(2);
+    const limit = least === undefined ? `≤ ${format(most!)}` : `≥ ${format(least)}`;
     table.push([
       name,
       about,
-      format(least, unit),
-      value === undefined ? "–" : format(value, unit),
-      value === undefined ? "not run" : value >= least ? "met" : "MISSED",
+      limit + unit,
+      found === undefined ? "–" : formatSpread(found, unit, format),
+      met === undefined ? "not run" : met ? "met" : "MISSED",
     ]);
   }
-  return table.toString().replace(/ +$/gm, "");
+  return textOf(table);
 }

@@ -9,16 +9,27 @@ import type { Figure } from "./context.ts";
 /** What follows a workload's name where its evenness is looked up. */
 export const EVENNESS = ".evenness";
 
-/** What one engine did on one workload. */
-export interface Series {
+/** A workload on an engine. */
+export interface Row {
   readonly engine: string;
   readonly workload: string;
+}
+
+/** What one engine did on one workload. */
+export interface Series extends Row {
   readonly figure: Figure | "evenness";
   /** The values of the runs, in their order. */
   readonly runs: number[];
 }
 
-export function isSmallerBetter(figure: Series["figure"]): boolean {
+/** What several runs give. */
+export interface Spread {
+  readonly median: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+function isSmallerBetter(figure: Series["figure"]): boolean {
   return figure === "bytes" || figure === "microseconds";
 }
 
@@ -26,6 +37,10 @@ export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+export function spreadOf(values: readonly number[]): Spread {
+  return { median: median(values), least: Math.min(...values), most: Math.max(...values) };
 }
 
 export class Results {
@@ -47,19 +62,26 @@ export class Results {
     return this.#series.get(`${engine} ${workload}`);
   }
 
-  /** The median of the runs. */
-  median(engine: string, workload: string): number | undefined {
-    const series = this.of(engine, workload);
-    return series && median(series.runs);
-  }
-
-  /** How many times as well one engine did as another, by their medians. */
-  ratio(engine: string, other: string, workload: string): number | undefined {
-    const own = this.of(engine, workload);
-    const peer = this.of(other, workload);
-    if (own === undefined || peer === undefined) return undefined;
-    const ratio = median(own.runs) / median(peer.runs);
-    return isSmallerBetter(own.figure) ? 1 / ratio : ratio;
+  /**
+   * How many times as well `own` did as the best of `others`, each run compared with theirs of the same
+   * round: what disturbs the machine for long disturbs both. Undefined if one of them was not run.
+   */
+  ratio(own: Row, ...others: Row[]): Spread | undefined {
+    const [series, ...peers] = [own, ...others].map(({ engine, workload }) =>
+      this.of(engine, workload)
+    );
+    if (series === undefined || peers.length === 0) return undefined;
+    const ratios: number[] = [];
+    for (const [round, value] of series.runs.entries()) {
+      const against: number[] = [];
+      for (const peer of peers) {
+        if (peer === undefined) return undefined;
+        const ratio = value / peer.runs[round];
+        against.push(isSmallerBetter(series.figure) ? 1 / ratio : ratio);
+      }
+      ratios.push(Math.min(...against));
+    }
+    return spreadOf(ratios);
   }
 
   all(): Series[] {
