@@ -2,8 +2,8 @@
  * Manifold and its peers on the same workloads, in one go: `deno task bench`, `bun run bench/main.ts`.
  *
  * Every engine works in a process and a directory of its own; engines take turns, run by run, so that
- * a disturbance of the machine hits all of them; what is told is the median, and of ratios, each of one run
- * to the peer's of the same round, the least and the most as well. See `--help`.
+ * a disturbance of the machine hits all of them. Medians are told; ratios are of two runs of the same
+ * round, their median and between what they were. See `--help`.
  *
  * @module
  */
@@ -15,19 +15,22 @@ import { join } from "node:path";
 import process from "node:process";
 import { UnavailableError, UsageError } from "./support/errors.ts";
 import { floorsOf } from "./support/floors.ts";
+import { jsonReport, type Machine } from "./support/json_report.ts";
 import { countAllSyncs, measure } from "./support/measure.ts";
 import { killAll } from "./support/processes.ts";
 import { floorsTable, ratiosTable, resultsTable, syncsTable } from "./support/report.ts";
-import { median } from "./support/results.ts";
 import { readSettings } from "./support/settings.ts";
 import { requireStrace } from "./support/syncs.ts";
 import { rows } from "./support/workloads.ts";
 
 const TMPFS_MAGIC = 0x01021994;
 
-function runtimeVersion(): string {
+function thisMachine(): Machine {
   const { deno, bun } = process.versions;
-  return bun === undefined ? `Deno ${deno}` : `Bun ${bun}`;
+  return {
+    runtime: bun === undefined ? `Deno ${deno}` : `Bun ${bun}`,
+    cpu: `${availableParallelism()} × ${cpus()[0]?.model ?? "unknown"}`,
+  };
 }
 
 async function main(): Promise<number> {
@@ -37,6 +40,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const { runs, scale, names, engines } = settings;
+  const machine = thisMachine();
   // Before anything is measured: it may fail, and it takes a while.
   if (settings.syncs) requireStrace();
   for (const engine of engines) if ("program" in engine) engine.program();
@@ -51,9 +55,8 @@ async function main(): Promise<number> {
   };
   process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
   try {
-    const cpu = `${availableParallelism()} × ${cpus()[0]?.model ?? "unknown"}`;
     console.log(
-      `${runtimeVersion()} on ${cpu}, ${runs} ${runs === 1 ? "run" : "runs, medians"}` +
+      `${machine.runtime} on ${machine.cpu}, ${runs} ${runs === 1 ? "run" : "runs, medians"}` +
         (scale === 1 ? "" : `, ${scale} of the work`),
     );
     if (statfsSync(dir).type === TMPFS_MAGIC) {
@@ -68,21 +71,7 @@ async function main(): Promise<number> {
     if (syncs !== undefined) console.log(`\n${syncsTable(chosen, engines, syncs)}`);
     console.log(`\n${floorsTable(floors)}`);
     if (settings.json !== undefined) {
-      const all = results.all().map(({ engine, workload, figure, runs }) => {
-        return { engine, workload, [figure]: median(runs), runs };
-      });
-      const report = {
-        date: new Date().toISOString(),
-        runtime: runtimeVersion(),
-        cpu,
-        runs,
-        scale,
-        engines: engines.map(({ name, title, settings }) => ({ name, title, settings })),
-        results: all,
-        syncs,
-        floors,
-      };
-      writeFileSync(settings.json, JSON.stringify(report, null, 2) + "\n");
+      writeFileSync(settings.json, jsonReport(machine, settings, results, floors, syncs));
     }
     return settings.enforce && floors.some(({ met }) => met === false) ? 1 : 0;
   } finally {

@@ -10,7 +10,8 @@ import type { EngineKind } from "./engine.ts";
 /** A program and its arguments. */
 export type Command = readonly [program: string, ...args: string[]];
 
-const running = new Set<Child>();
+/** Those that run, and what ends them. */
+const running = new Map<Child, "SIGKILL" | "SIGTERM">();
 
 /** What runs a script of the benchmarks. */
 export function benchScript(name: string, args: readonly string[]): Command {
@@ -18,7 +19,10 @@ export function benchScript(name: string, args: readonly string[]): Command {
   return scriptCommand("self", script, args, ["-A", "--unstable-kv"]);
 }
 
-/** What runs workloads on an engine: prints a line of JSON for each, see `runner.ts`; with commits, if so. */
+/**
+ * What runs workloads on an engine: prints a line of JSON for each, see `runner.ts`; with `commits`, how
+ * many there were, too.
+ */
 export function engineCommand(
   engine: EngineKind,
   dir: string,
@@ -33,7 +37,8 @@ export function engineCommand(
 
 export function start([program, ...args]: Command): Child {
   const child = spawnProgram(program, args);
-  running.add(child);
+  // Killed, strace would leave behind what it traces; it passes on what ends it gently.
+  running.set(child, program === "strace" ? "SIGTERM" : "SIGKILL");
   child.exited.finally(() => running.delete(child)).catch(() => {});
   return child;
 }
@@ -48,5 +53,5 @@ export async function finish(child: Child, what: string): Promise<void> {
 
 /** Ends those that still run: the benchmarks end early. */
 export function killAll(): void {
-  for (const child of running) child.kill("SIGKILL");
+  for (const [child, signal] of running) child.kill(signal);
 }

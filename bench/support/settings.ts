@@ -14,7 +14,7 @@ import { rows } from "./workloads.ts";
 
 const HELP = `Usage: main.ts [options]
 
-  --runs N          runs of every engine; medians are told (default 3)
+  --runs N          runs of every engine, by turns (default 3; 7 for what is to be compared)
   --only A,B        only these workloads; "callers" stands for all that begin with it
   --engines A,B     only these engines
   --native          RocksDB and LMDB in C++ and C, too; builds the program that runs them
