@@ -86,7 +86,19 @@ export async function countSyncs(
   mkdirSync(dir);
   const calls = ["openat", ...SYNCS, ...WRITES, ...SENDS].join(",");
   const child = start([
-    ...["strace", "-f", "--seccomp-bpf", "-qq", "-s", "48", "-e", `trace=${calls}`] as const,
+    // -I 2: so that it can be ended, and what it traces with it.
+    ...[
+      "strace",
+      "-I",
+      "2",
+      "-f",
+      "--seccomp-bpf",
+      "-qq",
+      "-s",
+      "48",
+      "-e",
+      `trace=${calls}`,
+    ] as const,
     ...["-o", trace],
     ...engineCommand(engine, dir, Math.min(scale, MOST_SCALE), names, "commits"),
   ]);
