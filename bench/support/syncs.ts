@@ -86,20 +86,10 @@ export async function countSyncs(
   mkdirSync(dir);
   const calls = ["openat", ...SYNCS, ...WRITES, ...SENDS].join(",");
   const child = start([
+    "strace",
     // -I 2: so that it can be ended, and what it traces with it.
-    ...[
-      "strace",
-      "-I",
-      "2",
-      "-f",
-      "--seccomp-bpf",
-      "-qq",
-      "-s",
-      "48",
-      "-e",
-      `trace=${calls}`,
-    ] as const,
-    ...["-o", trace],
+    ..."-I 2 -f --seccomp-bpf -qq -s 48".split(" "),
+    ...["-e", `trace=${calls}`, "-o", trace],
     ...engineCommand(engine, dir, Math.min(scale, MOST_SCALE), names, "commits"),
   ]);
   const commitsOf = new Map<string, number>();
