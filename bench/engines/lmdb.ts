@@ -36,8 +36,10 @@ export const lmdb: ModuleKind = {
       // Puts of several callers are committed together.
       put: async (key, value) => void await db.put(key, value),
       commit,
-      remove(keys) {
-        db.transactionSync(() => {
+      // Not by transactionSync: lmdb-js 3.5 may then fail at a later commit ("reserved freelist had a data
+      // entry with zero-size"). This is one transaction, too, and on disk when it resolves.
+      async remove(keys) {
+        await db.batch(() => {
           for (const key of keys) db.remove(key);
         });
       },
