@@ -52,7 +52,7 @@ async function reopen(dir: string, count: number): Promise<void> {
   const found = table.count();
   if (found !== count) throw new Error(`recovery: ${found} entries instead of ${count}`);
   await db.close();
-  const measured: Measured = { workload: RECOVERY, opsPerSecond: count / ms * 1000 };
+  const measured: Measured = { workload: RECOVERY.name, opsPerSecond: count / ms * 1000 };
   console.log(JSON.stringify(measured));
 }
 

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { addOneTo, type EngineKind, type Entry } from "../support/engine.ts";
+import { addOneTo, COUNTER_BYTES, type Entry, type ModuleKind } from "../support/engine.ts";
 
 /** The most mutations that Deno KV takes in one atomic operation are 1000; its bytes are fewer. */
 const ATOMIC_ENTRIES = 500;
@@ -13,6 +13,7 @@ interface KvEntry {
 interface KvAtomic {
   check(entry: KvEntry): KvAtomic;
   set(key: Uint8Array[], value: Uint8Array): KvAtomic;
+  delete(key: Uint8Array[]): KvAtomic;
   commit(): Promise<{ ok: boolean }>;
 }
 
@@ -28,7 +29,7 @@ interface Kv {
   close(): void;
 }
 
-export const denoKv: EngineKind = {
+export const denoKv: ModuleKind = {
   name: "kv",
   title: "Deno KV",
   settings: "local, batches of 500 (its limit is below 1,000), a twentieth of the work",
@@ -39,14 +40,18 @@ export const denoKv: EngineKind = {
       Deno: { openKv(path: string): Promise<Kv> };
     }).Deno;
     const kv = await openKv(join(dir, "bench.kv"));
+    const counters = new TextEncoder().encode("counters");
     const last = [new Uint8Array(25).fill(255)];
-    const commit = async (entries: readonly Entry[]) => {
-      for (let at = 0; at < entries.length; at += ATOMIC_ENTRIES) {
+    const inAtomics = async <T>(items: readonly T[], add: (atomic: KvAtomic, item: T) => void) => {
+      for (let at = 0; at < items.length; at += ATOMIC_ENTRIES) {
         const atomic = kv.atomic();
-        for (const [key, value] of entries.slice(at, at + ATOMIC_ENTRIES)) atomic.set([key], value);
+        for (const item of items.slice(at, at + ATOMIC_ENTRIES)) add(atomic, item);
         await atomic.commit();
       }
     };
+    const commit = (entries: readonly Entry[]) =>
+      inAtomics(entries, (atomic, [key, value]) => atomic.set([key], value));
+    const counter = (key: Uint8Array) => [counters, key];
     const count = async (entries: AsyncIterable<{ value: Uint8Array }>) => {
       let count = 0;
       for await (const { value } of entries) if (value.length > 0) count++;
@@ -56,12 +61,15 @@ export const denoKv: EngineKind = {
       load: commit,
       put: async (key, value) => void await kv.set([key], value),
       commit,
+      remove: (keys) => inAtomics(keys, (atomic, key) => atomic.delete([key])),
+      loadCounters: (keys) =>
+        inAtomics(keys, (atomic, key) => atomic.set(counter(key), new Uint8Array(COUNTER_BYTES))),
       async addOne(key) {
         for (;;) {
-          const entry = await kv.get([key]);
+          const entry = await kv.get(counter(key));
           const value = entry.value!;
           const number = addOneTo(value);
-          const { ok } = await kv.atomic().check(entry).set([key], value).commit();
+          const { ok } = await kv.atomic().check(entry).set(entry.key, value).commit();
           if (ok) return number;
         }
       },

@@ -1,8 +1,8 @@
 import { join } from "node:path";
 import type { Transaction } from "../../mod.ts";
-import { addOneTo, COUNTER_BYTES, type EngineKind } from "../support/engine.ts";
+import { addOneTo, COUNTER_BYTES, type ModuleKind } from "../support/engine.ts";
 
-export const manifold: EngineKind = {
+export const manifold: ModuleKind = {
   name: "manifold",
   title: "Manifold",
   // The workloads make more than the cache's default holds; LMDB maps its whole file.
@@ -42,6 +42,11 @@ export const manifold: EngineKind = {
         for (const [key, value] of entries) batch.set(table, key, value);
         await batch.commit();
       },
+      async remove(keys) {
+        const batch = family.batch();
+        for (const key of keys) batch.delete(table, key);
+        await batch.commit();
+      },
       loadCounters: (keys) =>
         counters.setMany(keys.map((key) => [key, new Uint8Array(COUNTER_BYTES)] as const)),
       addOne: (key) => family.transaction((tx) => addOne(tx, key)),
@@ -64,6 +69,7 @@ export const manifold: EngineKind = {
         });
         return touched >= 0 ? count : -1;
       },
+      countRange: (from, to) => table.count({ gte: from, lt: to }),
       close: () => db.close(),
     };
   },

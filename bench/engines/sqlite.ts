@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { thisRuntime } from "../../tests/support/child.ts";
-import { addOneTo, COUNTER_BYTES, type EngineKind, type Entry } from "../support/engine.ts";
+import { addOneTo, COUNTER_BYTES, type Entry, type ModuleKind } from "../support/engine.ts";
 
 interface Row {
   k: Uint8Array;
@@ -30,7 +30,7 @@ async function openSqlite(path: string): Promise<Sqlite> {
   return new module[type](path) as Sqlite;
 }
 
-export const sqlite: EngineKind = {
+export const sqlite: ModuleKind = {
   name: "sqlite",
   title: thisRuntime === "bun" ? "bun:sqlite" : "node:sqlite",
   settings: "WAL, synchronous=FULL, WITHOUT ROWID, cache_size 1 GB",
@@ -44,6 +44,7 @@ export const sqlite: EngineKind = {
         "CREATE TABLE counters(k BLOB PRIMARY KEY, v BLOB) WITHOUT ROWID",
     );
     const put = db.prepare("INSERT OR REPLACE INTO kv VALUES(?,?)");
+    const remove = db.prepare("DELETE FROM kv WHERE k=?");
     const get = db.prepare("SELECT v FROM kv WHERE k=?");
     const range = db.prepare("SELECT k, v FROM kv WHERE k>=? ORDER BY k LIMIT 10");
     const all = db.prepare("SELECT k, v FROM kv ORDER BY k");
@@ -58,6 +59,11 @@ export const sqlite: EngineKind = {
       load: commit,
       put: (key, value) => void put.run(key, value),
       commit,
+      remove(keys) {
+        db.exec("BEGIN");
+        for (const key of keys) remove.run(key);
+        db.exec("COMMIT");
+      },
       loadCounters(keys) {
         db.exec("BEGIN");
         for (const key of keys) putCounter.run(key, new Uint8Array(COUNTER_BYTES));

@@ -1,6 +1,6 @@
 /**
  * What a workload needs of an engine. Each engine does it the fastest way that it documents as safe:
- * when `load`, `put` or `commit` is over, the disk has the entries.
+ * when `load`, `put`, `commit` or `remove` is over, the disk has it.
  *
  * @module
  */
@@ -14,6 +14,8 @@ export interface Engine {
   put(key: Uint8Array, value: Uint8Array): void | Promise<void>;
   /** One durable and atomic batch. */
   commit(entries: readonly Entry[]): void | Promise<void>;
+  /** One durable and atomic batch of removals. */
+  remove(keys: readonly Uint8Array[]): void | Promise<void>;
   /** Makes a second table of counters: values of eight bytes. */
   loadCounters?(keys: readonly Uint8Array[]): void | Promise<void>;
   /**
@@ -33,10 +35,12 @@ export interface Engine {
   scan(): number | Promise<number>;
   /** The same where keys and values may be borrowed. */
   scanView?(): number;
+  /** How many entries there are from one key on and before another, if the engine need not read them. */
+  countRange?(from: Uint8Array, to: Uint8Array): number;
   close(): void | Promise<void>;
 }
 
-export interface EngineKind {
+interface KindBase {
   readonly name: string;
   /** How its column is headed. */
   readonly title: string;
@@ -45,8 +49,20 @@ export interface EngineKind {
   /** It does 1/shrink of the work: an engine that is tens of times slower. */
   readonly shrink: number;
   readonly runtimes: readonly ("deno" | "bun")[];
+}
+
+/** An engine that `runner.ts` opens. */
+export interface ModuleKind extends KindBase {
   open(dir: string): Promise<Engine>;
 }
+
+/** An engine in a program of its own, which takes and prints what `runner.ts` does. */
+export interface ProgramKind extends KindBase {
+  /** Where the program is; it is built if need be. */
+  program(): string;
+}
+
+export type EngineKind = ModuleKind | ProgramKind;
 
 export const COUNTER_BYTES = 8;
 

@@ -4,30 +4,42 @@
  * @module
  */
 
-/** The median of a workload on an engine, operations per second; undefined if it was not run. */
-export type Lookup = (engine: string, workload: string) => number | undefined;
-
-/** What follows a workload's name where its evenness is looked up. */
-export const EVENNESS = ".evenness";
+import { EVENNESS, type Results, type Row, type Spread, spreadOf } from "./results.ts";
 
 export interface Floor {
   readonly name: string;
   /** What is compared, in words. */
   readonly about: string;
-  readonly least: number;
-  readonly unit: "×" | "/s";
-  readonly value: number | undefined;
+  readonly least?: number;
+  readonly most?: number;
+  readonly unit: "×" | "/s" | " µs";
+  /** What was found in all runs; undefined if it was not run. */
+  readonly found: Spread | undefined;
+  /** Whether its median is within what is asked for. */
+  readonly met: boolean | undefined;
 }
 
 interface Rule {
   readonly name: string;
   readonly about: string;
   readonly workload: string;
-  readonly least: number;
-  /** Divided by this; by nothing when left out. */
-  readonly by?: { engine: string; workload: string };
+  readonly least?: number;
+  /** For what is to be small. */
+  readonly most?: number;
+  /** Divided by the best of these; by nothing when left out. */
+  readonly by?: readonly Row[];
   /** `×` if divided, else `/s`, when left out. */
   readonly unit?: Floor["unit"];
+}
+
+function sameOn(
+  engine: string,
+  name: string,
+  about: string,
+  workload: string,
+  least: number,
+): Rule {
+  return { name, about, workload, by: [{ engine, workload }], least };
 }
 
 const rules: readonly Rule[] = [
@@ -35,49 +47,49 @@ const rules: readonly Rule[] = [
     name: "batch_150",
     about: "durable batches of 150-byte values ÷ lmdb-js",
     workload: "batch_150",
-    by: { engine: "lmdb", workload: "batch_150" },
+    by: [{ engine: "lmdb", workload: "batch_150" }],
     least: 6,
   },
   {
     name: "batch_1k",
     about: "durable batches of 1 KiB values ÷ lmdb-js",
     workload: "batch_1k",
-    by: { engine: "lmdb", workload: "batch_1k" },
+    by: [{ engine: "lmdb", workload: "batch_1k" }],
     least: 3,
   },
   {
     name: "get",
     about: "get ÷ lmdb-js getBinary",
     workload: "get",
-    by: { engine: "lmdb", workload: "get" },
+    by: [{ engine: "lmdb", workload: "get" }],
     least: 1.5,
   },
   {
     name: "range_10",
     about: "scans of ten ÷ lmdb-js",
     workload: "range_10",
-    by: { engine: "lmdb", workload: "range_10" },
+    by: [{ engine: "lmdb", workload: "range_10" }],
     least: 4,
   },
   {
     name: "callers",
     about: "64 callers ÷ one caller",
     workload: "callers_64",
-    by: { engine: "manifold", workload: "callers_1" },
+    by: [{ engine: "manifold", workload: "callers_1" }],
     least: 8,
   },
   {
     name: "single_put",
     about: "single puts ÷ SQLite",
     workload: "single_put",
-    by: { engine: "sqlite", workload: "single_put" },
+    by: [{ engine: "sqlite", workload: "single_put" }],
     least: 0.8,
   },
   {
     name: "batching",
     about: "batches of 150-byte values ÷ single puts",
     workload: "batch_150",
-    by: { engine: "manifold", workload: "single_put" },
+    by: [{ engine: "manifold", workload: "single_put" }],
     least: 10,
   },
   {
@@ -90,14 +102,14 @@ const rules: readonly Rule[] = [
     name: "rmw_lmdb",
     about: "the same ÷ lmdb-js, one by one",
     workload: "rmw_256",
-    by: { engine: "lmdb", workload: "rmw_1" },
+    by: [{ engine: "lmdb", workload: "rmw_1" }],
     least: 10,
   },
   {
     name: "rmw_sqlite",
     about: "the same ÷ SQLite, one by one",
     workload: "rmw_256",
-    by: { engine: "sqlite", workload: "rmw_1" },
+    by: [{ engine: "sqlite", workload: "rmw_1" }],
     least: 10,
   },
   {
@@ -117,14 +129,14 @@ const rules: readonly Rule[] = [
     name: "rmw_1",
     about: "transactions of one caller ÷ single puts",
     workload: "rmw_1",
-    by: { engine: "manifold", workload: "single_put" },
+    by: [{ engine: "manifold", workload: "single_put" }],
     least: 1 / 1.3,
   },
   {
     name: "joint_2",
     about: "transactions over two families ÷ over one",
     workload: "joint_2",
-    by: { engine: "manifold", workload: "joint_1" },
+    by: [{ engine: "manifold", workload: "joint_1" }],
     least: 1 / 1.5,
   },
   {
@@ -133,18 +145,53 @@ const rules: readonly Rule[] = [
     workload: "recovery",
     least: 500_000,
   },
+  {
+    name: "count_range",
+    about: "a count of half of the table",
+    workload: "count_range",
+    most: 20,
+    unit: " µs",
+  },
 ];
 
-export function floorsOf(lookup: Lookup): Floor[] {
-  return rules.map(({ name, about, workload, by, least, unit }) => {
-    const own = lookup("manifold", workload);
-    const other = by === undefined ? 1 : lookup(by.engine, by.workload);
-    return {
-      name,
-      about,
-      least,
-      unit: unit ?? (by === undefined ? "/s" : "×"),
-      value: own === undefined || other === undefined ? undefined : own / other,
-    };
-  });
+/** Against peers without a runtime between them and the disk: with `--native`. */
+const nativeRules: readonly Rule[] = [
+  {
+    name: "n_load",
+    about: "bulk load ÷ the better of RocksDB and LMDB",
+    workload: "bulk_load",
+    by: [
+      { engine: "rocksdb", workload: "bulk_load" },
+      { engine: "lmdb-c", workload: "bulk_load" },
+    ],
+    least: 1.2,
+  },
+  sameOn("rocksdb", "n_put", "single puts ÷ RocksDB", "single_put", 1.2),
+  sameOn("rocksdb", "n_150", "durable batches of 150-byte values ÷ RocksDB", "batch_150", 2),
+  sameOn("rocksdb", "n_1k", "durable batches of 1 KiB values ÷ RocksDB", "batch_1k", 1.3),
+  sameOn("lmdb-c", "n_get", "get ÷ LMDB, copied", "get", 0.8),
+  sameOn("lmdb-c", "n_view", "view ÷ LMDB", "view", 1),
+  sameOn("lmdb-c", "n_range", "scans of ten ÷ LMDB, where nothing is copied", "range_10", 0.8),
+  sameOn("lmdb-c", "n_scan", "borrowed scan ÷ LMDB", "scan_view", 0.9),
+  sameOn("lmdb-c", "n_remove", "removals ÷ LMDB", "remove", 2),
+  sameOn("lmdb-c", "n_size", "LMDB's size on disk ÷ the own one", "size", 1),
+];
+
+export function floorsOf(results: Results): Floor[] {
+  const native = nativeRules.map((rule) => floorOf(rule, results));
+  // Nobody who runs the benchmarks without these peers is told about each of them.
+  return [...rules.map((rule) => floorOf(rule, results)), ...native.filter(({ found }) => found)];
+}
+
+function floorOf({ unit, by, workload, ...rule }: Rule, results: Results): Floor {
+  const own = { engine: "manifold", workload };
+  const series = results.of(own.engine, workload);
+  const found = by === undefined ? series && spreadOf(series.runs) : results.ratio(own, ...by);
+  const { least = 0, most = Infinity } = rule;
+  return {
+    ...rule,
+    unit: unit ?? (by === undefined ? "/s" : "×"),
+    found,
+    met: found && found.median >= least && found.median <= most,
+  };
 }

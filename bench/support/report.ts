@@ -6,7 +6,9 @@
 
 import Table from "cli-table3";
 import type { EngineKind } from "./engine.ts";
-import type { Floor, Lookup } from "./floors.ts";
+import type { Floor } from "./floors.ts";
+import type { Syncs } from "./syncs.ts";
+import { median, type Results, type Series, type Spread } from "./results.ts";
 
 const NOTHING = {
   "top": "",
@@ -35,9 +37,12 @@ function plainTable(head: string[], aligns: ("left" | "right")[]): Table.Table {
   });
 }
 
+function textOf(table: Table.Table): string {
+  return table.toString().replace(/ +$/gm, "");
+}
+
 /** Operations per second, short: 812, 5.32 K, 481 K, 11.2 M. */
-export function formatRate(perSecond: number | undefined): string {
-  if (perSecond === undefined) return "–";
+export function formatRate(perSecond: number): string {
   const [scaled, suffix] = perSecond >= 1e6
     ? [perSecond / 1e6, " M"]
     : perSecond >= 1e3
@@ -46,58 +51,121 @@ export function formatRate(perSecond: number | undefined): string {
   return `${scaled.toPrecision(3).replace(/e\+\d+$/, "")}${suffix}`;
 }
 
-function formatRatio(own: number | undefined, peer: number | undefined): string {
-  if (own === undefined || peer === undefined) return "";
-  const ratio = own / peer;
-  return `${ratio.toFixed(ratio >= 10 ? 0 : ratio >= 1 ? 1 : 2)}×`;
+/** Bytes, short: 812 B, 93.5 MB, 1.02 GB. */
+export function formatBytes(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB"];
+  let scaled = bytes;
+  let unit = 0;
+  for (; scaled >= 1000 && unit < units.length - 1; unit++) scaled /= 1000;
+  return `${unit === 0 ? scaled : scaled.toPrecision(3)} ${units[unit]}`;
 }
 
-/** One row per workload: what each engine did, and how many times as fast Manifold was. */
+/** What was found, as it is told in a table. */
+export function formatFigure(figure: Series["figure"], value: number): string {
+  switch (figure) {
+    case "opsPerSecond":
+      return formatRate(value);
+    case "bytes":
+      return formatBytes(value);
+    case "microseconds":
+      return `${value.toPrecision(3)} µs`;
+    case "evenness":
+      return value.toFixed(2);
+  }
+}
+
+function formatRatio(ratio: number): string {
+  return ratio.toFixed(ratio >= 10 ? 0 : ratio >= 1 ? 1 : 2);
+}
+
+/** The median, and with several runs the least and the most. */
+function formatSpread({ median, least, most }: Spread, unit: string, format = formatRatio): string {
+  const told = `${format(median)}${unit}`;
+  return least === most ? told : `${told} (${format(least)}–${format(most)})`;
+}
+
+/** One row per workload: what each engine did. */
 export function resultsTable(
   rows: readonly { name: string; unit: string }[],
   engines: readonly EngineKind[],
-  lookup: Lookup,
+  results: Results,
 ): string {
-  const compared = engines.some(({ name }) => name === "manifold");
-  const withRatio = (name: string) => compared && name !== "manifold";
-  const head = ["workload", "per s"];
-  for (const { name, title } of engines) head.push(title, ...(withRatio(name) ? ["ratio"] : []));
-  const table = plainTable(
-    head,
-    head.map((_, i) => i < 2 ? "left" : "right"),
-  );
+  const head = ["workload", "per s", ...engines.map(({ title }) => title)];
+  const table = plainTable(head, head.map((_, i) => i < 2 ? "left" : "right"));
   for (const { name, unit } of rows) {
-    if (engines.every((engine) => lookup(engine.name, name) === undefined)) continue;
-    const own = lookup("manifold", name);
-    const cells = [name, unit];
-    for (const engine of engines) {
-      const value = lookup(engine.name, name);
-      cells.push(formatRate(value));
-      if (withRatio(engine.name)) cells.push(formatRatio(own, value));
-    }
-    table.push(cells);
+    const all = engines.map((engine) => results.of(engine.name, name));
+    if (all.every((series) => series === undefined)) continue;
+    const cells = all.map((series) =>
+      series === undefined ? "–" : formatFigure(series.figure, median(series.runs))
+    );
+    table.push([name, unit, ...cells]);
   }
-  return table.toString().replace(/ +$/gm, "");
+  return textOf(table);
+}
+
+/** One row per workload: how many times as well Manifold did as each peer, run by run. */
+export function ratiosTable(
+  rows: readonly { name: string }[],
+  engines: readonly EngineKind[],
+  results: Results,
+): string {
+  const peers = engines.filter(({ name }) => name !== "manifold");
+  const head = ["Manifold against", ...peers.map(({ title }) => title)];
+  const table = plainTable(head, head.map((_, i) => i === 0 ? "left" : "right"));
+  for (const { name } of rows) {
+    const ratios = peers.map((peer) =>
+      results.ratio(
+        { engine: "manifold", workload: name },
+        { engine: peer.name, workload: name },
+      )
+    );
+    if (ratios.every((ratio) => ratio === undefined)) continue;
+    table.push([
+      name,
+      ...ratios.map((ratio) => ratio === undefined ? "–" : formatSpread(ratio, "×")),
+    ]);
+  }
+  return textOf(table);
+}
+
+/** One row per workload that commits: how many syncs each engine asked for per commit. */
+export function syncsTable(
+  rows: readonly { name: string }[],
+  engines: readonly EngineKind[],
+  syncs: readonly Syncs[],
+): string {
+  const head = ["syncs per commit", ...engines.map(({ title }) => title)];
+  const table = plainTable(head, head.map((_, i) => i === 0 ? "left" : "right"));
+  for (const { name } of rows) {
+    const own = syncs.filter(({ workload }) => workload === name);
+    if (own.length === 0) continue;
+    const cells = engines.map((engine) => {
+      const found = own.find((one) => one.engine === engine.name);
+      return found === undefined ? "–" : (found.syncs / found.commits).toPrecision(3);
+    });
+    table.push([name, ...cells]);
+  }
+  return textOf(table);
 }
 
 export function floorsTable(floors: readonly Floor[]): string {
-  const format = (value: number, unit: Floor["unit"]) =>
-    unit === "×" ? `${value.toFixed(2)}×` : `${formatRate(value)}/s`;
-  const table = plainTable(["floor", "", "least", "found", ""], [
+  const table = plainTable(["floor", "", "asked for", "found", ""], [
     "left",
     "left",
     "right",
     "right",
     "left",
   ]);
-  for (const { name, about, least, unit, value } of floors) {
+  for (const { name, about, least, most, unit, found, met } of floors) {
+    const format = unit === "/s" ? formatRate : (value: number) => value.toFixed(2);
+    const limit = least === undefined ? `≤ ${format(most!)}` : `≥ ${format(least)}`;
     table.push([
       name,
       about,
-      format(least, unit),
-      value === undefined ? "–" : format(value, unit),
-      value === undefined ? "not run" : value >= least ? "met" : "MISSED",
+      limit + unit,
+      found === undefined ? "–" : formatSpread(found, unit, format),
+      met === undefined ? "not run" : met ? "met" : "MISSED",
     ]);
   }
-  return table.toString().replace(/ +$/gm, "");
+  return textOf(table);
 }

@@ -1,99 +1,29 @@
 /**
  * The workloads, in the order in which they run: all others work on the table that the first has
- * loaded, and on what those before them added. Keys are made before the clock starts.
+ * loaded, and on what those before them added or removed. Keys are made before the clock starts.
  *
  * @module
  */
 
-import type { Engine, Entry } from "./engine.ts";
-import { KeySource } from "./keys.ts";
+import {
+  expectCount,
+  format,
+  LARGE_BYTES,
+  LOAD_ENTRIES,
+  rate,
+  SMALL_BYTES,
+  STRIDE,
+  type Workload,
+} from "./context.ts";
+import { KEY_BYTES } from "./keys.ts";
+import { transactionWorkloads } from "./transaction_workloads.ts";
 
-const LOAD_ENTRIES = 500_000;
-const SMALL_BYTES = 150;
-const LARGE_BYTES = 1024;
 const SINGLE_PUTS = 1000;
 const BATCHES = 100;
 const BATCH_ENTRIES = 1000;
 const RANGES = 50_000;
-/** Visits every index once, far from the one before, as long as it does not divide the count. */
-const STRIDE = 7919;
-/** How long callers go on, ms. */
-const CALLERS_MS = 1500;
-/** Transactions go on before that for a part of this, which does not count: while their code is being compiled. */
-const WARMING = 3;
-const HOT_CALLERS = 256;
-/** Transactions choose among so many counters, whose keys are the first of the loaded ones. */
-const COUNTERS = 100_000;
-
-/** What the workloads of one run share. */
-export class Context {
-  readonly keys = new KeySource();
-  readonly loaded: readonly Uint8Array[];
-  readonly small = new Uint8Array(SMALL_BYTES).fill(7);
-  readonly large = new Uint8Array(LARGE_BYTES).fill(7);
-  /** Entries that are in the table now. */
-  entries = 0;
-  #counters: readonly Uint8Array[] | undefined;
-
-  /** `scale`: how much of the work is done, 1 for all of it. */
-  constructor(readonly engine: Engine, readonly scale: number) {
-    this.loaded = this.keys.many(this.share(LOAD_ENTRIES));
-  }
-
-  share(count: number): number {
-    return Math.max(1, Math.round(count * this.scale));
-  }
-
-  /** The counters' keys; the first call makes them. */
-  async counters(): Promise<readonly Uint8Array[]> {
-    if (this.#counters === undefined) {
-      this.#counters = this.loaded.slice(0, Math.max(2 * HOT_CALLERS, this.share(COUNTERS)));
-      await this.engine.loadCounters!(this.#counters);
-    }
-    return this.#counters;
-  }
-
-  /** How long callers go on, ms. */
-  get callersMs(): number {
-    return CALLERS_MS * Math.min(1, Math.max(0.1, this.scale));
-  }
-
-  batch(count: number, value: Uint8Array): Entry[] {
-    return Array.from({ length: count }, () => [this.keys.next(), value] as const);
-  }
-}
-
-/** What a run has shown. */
-export interface Result {
-  readonly opsPerSecond: number;
-  /** The median latency ÷ the longest one: how evenly callers are served. */
-  readonly evenness?: number;
-}
-
-export interface Workload {
-  readonly name: string;
-  readonly unit: string;
-  /** What a run of it is, in a line. */
-  readonly about: string;
-  /** Whether the engine can do it. */
-  supports?(engine: Engine): boolean;
-  /** Prepares, measures and checks; operations per second, and perhaps more. */
-  run(context: Context): Promise<number | Result>;
-}
-
-function format(count: number): string {
-  return count.toLocaleString("en");
-}
-
-async function rate(operations: number, work: () => unknown): Promise<number> {
-  const start = performance.now();
-  await work();
-  return operations / (performance.now() - start) * 1000;
-}
-
-function expectCount(what: string, found: number, expected: number): void {
-  if (found !== expected) throw new Error(`${what}: ${found} entries instead of ${expected}`);
-}
+const REMOVALS = 100;
+const COUNTS = 5000;
 
 function batches(name: string, value: "small" | "large"): Workload {
   return {
@@ -158,67 +88,6 @@ function callers(count: number): Workload {
       return done / (performance.now() - start) * 1000;
     },
   };
-}
-
-/** Has `count` callers go on for `ms`; how long it took, s. */
-async function callAll(
-  count: number,
-  ms: number,
-  call: (end: number) => Promise<void>,
-): Promise<number> {
-  const start = performance.now();
-  await Promise.all(Array.from({ length: count }, () => call(start + ms)));
-  return (performance.now() - start) / 1000;
-}
-
-/** Callers that each await one transaction after the other, on keys of which no two are in flight at once. */
-function transactions(
-  name: string,
-  count: number,
-  about: string,
-  transactionOf: (engine: Engine) => Engine["addOne"] = (engine) => engine.addOne,
-): Workload {
-  return {
-    name,
-    unit: "transactions",
-    about,
-    supports: (engine) => transactionOf(engine) !== undefined,
-    async run(context) {
-      const { engine, callersMs } = context;
-      const transact = transactionOf(engine)!;
-      const choice = await context.counters();
-      const inFlight = new Uint8Array(choice.length);
-      const numbers = new Map<number, number>();
-      let done = 0;
-      let next = 0;
-      const call = async (end: number) => {
-        while (performance.now() < end) {
-          do next = (next + STRIDE) % choice.length; while (inFlight[next] === 1);
-          const own = next;
-          inFlight[own] = 1;
-          const number = await transact(choice[own]);
-          inFlight[own] = 0;
-          const before = numbers.get(own);
-          if (before !== undefined && number !== before + 1) throw new Error(`${name}: lost one`);
-          numbers.set(own, number);
-          done++;
-        }
-      };
-      await callAll(count, callersMs / WARMING, call);
-      done = 0;
-      const seconds = await callAll(count, callersMs, call);
-      return done / seconds;
-    },
-  };
-}
-
-function joint(families: 1 | 2): Workload {
-  return transactions(
-    `joint_${families}`,
-    1,
-    `as rmw_1, each in two tables, of ${families === 1 ? "one column family" : "two families"}`,
-    ({ addOneToTwo }) => addOneToTwo && ((key) => addOneToTwo(key, families)),
-  );
 }
 
 export const workloads: readonly Workload[] = [
@@ -300,59 +169,93 @@ export const workloads: readonly Workload[] = [
       return result;
     },
   },
+  {
+    name: "count_range",
+    unit: "count",
+    about: `${format(COUNTS)} times the number of entries in a range of half of the table`,
+    supports: (engine) => engine.countRange !== undefined,
+    async run(context) {
+      const { engine, entries } = context;
+      // The keys are spread evenly: from any key of the lower half to the one as far in the upper half.
+      const halves = context.loaded.filter(([first]) => first < 128).map((lower) => {
+        const upper = Uint8Array.from(lower);
+        upper[0] += 128;
+        return { lower, upper };
+      });
+      const count = context.share(COUNTS);
+      let found = 0;
+      const work = () => {
+        for (let i = 0; i < count; i++) {
+          const { lower, upper } = halves[i * STRIDE % halves.length];
+          found += engine.countRange!(lower, upper);
+        }
+      };
+      // Until their code has been compiled.
+      work();
+      const perSecond = await rate(count, work);
+      const [{ lower, upper }] = halves;
+      const [first, last] = [new Uint8Array(KEY_BYTES), new Uint8Array(KEY_BYTES + 1).fill(255)];
+      const counted = [[first, lower], [lower, upper], [upper, last]].map(([from, to]) =>
+        engine.countRange!(from, to)
+      );
+      expectCount("count_range", counted.reduce((sum, part) => sum + part), entries);
+      if (Math.abs(found / 2 / count / entries - 0.5) > 0.05) {
+        throw new Error("count_range: the ranges are not halves of the table");
+      }
+      return { microseconds: 1e6 / perSecond };
+    },
+  },
+  {
+    name: "remove",
+    unit: "entries",
+    about: `${REMOVALS} durable batches of ${
+      format(BATCH_ENTRIES)
+    } removals of loaded keys, scattered`,
+    async run(context) {
+      const { engine, loaded } = context;
+      const batches = context.share(REMOVALS);
+      const each = Math.min(BATCH_ENTRIES, Math.floor(loaded.length / batches));
+      const all = Array.from(
+        { length: batches },
+        (_, i) =>
+          Array.from({ length: each }, (_, j) => loaded[(i * each + j) * STRIDE % loaded.length]),
+      );
+      const result = await rate(batches * each, async () => {
+        for (const keys of all) await engine.remove(keys);
+      });
+      context.entries -= batches * each;
+      expectCount("remove", await engine.scan(), context.entries);
+      return result;
+    },
+  },
   callers(1),
   callers(16),
   callers(64),
   callers(256),
-  transactions(
-    "rmw_1",
-    1,
-    `one caller, one durable read-modify-write after the other, of ${format(COUNTERS)} counters`,
-  ),
-  transactions(
-    "rmw_256",
-    256,
-    `256 callers in one thread, each awaiting one after the other, on different counters`,
-  ),
-  {
-    name: "rmw_hot",
-    unit: "transactions",
-    about: `${HOT_CALLERS} callers, each awaiting one after the other, all on one counter`,
-    supports: (engine) => engine.addOne !== undefined,
-    async run(context) {
-      const { engine, callersMs } = context;
-      const [hot] = await context.counters();
-      const latencies: number[] = [];
-      const numbers = new Set<number>();
-      const call = async (end: number) => {
-        for (let begun = performance.now(); begun < end;) {
-          numbers.add(await engine.addOne!(hot));
-          const now = performance.now();
-          latencies.push(now - begun);
-          begun = now;
-        }
-      };
-      await callAll(HOT_CALLERS, callersMs / WARMING, call);
-      numbers.clear();
-      latencies.length = 0;
-      const seconds = await callAll(HOT_CALLERS, callersMs, call);
-      if (numbers.size !== latencies.length) throw new Error("rmw_hot: lost some");
-      latencies.sort((a, b) => a - b);
-      return {
-        opsPerSecond: latencies.length / seconds,
-        evenness: latencies[latencies.length >> 1] / latencies.at(-1)!,
-      };
-    },
-  },
-  joint(1),
-  joint(2),
+  ...transactionWorkloads,
 ];
 
 /** The first of them, which is run in any case. */
 export const BULK_LOAD = workloads[0];
 
-/** Runs in processes of its own, see `recovery.ts`. */
-export const RECOVERY = "recovery";
 export const RECOVERY_ENTRIES = 300_000;
 
-export const workloadNames: readonly string[] = [...workloads.map(({ name }) => name), RECOVERY];
+/** Like a workload, but with processes of its own, see `measure.ts`. */
+type Apart = Pick<Workload, "name" | "unit" | "about">;
+
+export const SIZE: Apart = {
+  name: "size",
+  unit: "on disk",
+  about: "what the files take after bulk_load, when the database has been closed",
+};
+
+export const RECOVERY: Apart = {
+  name: "recovery",
+  unit: "entries",
+  about: `a log of ${
+    format(RECOVERY_ENTRIES)
+  } small entries replayed after SIGKILL (Manifold only)`,
+};
+
+/** All that can be asked for, in the order of the rows. */
+export const rows: readonly Apart[] = [BULK_LOAD, SIZE, ...workloads.slice(1), RECOVERY];

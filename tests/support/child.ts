@@ -104,6 +104,24 @@ class Lines implements AsyncIterableIterator<string> {
   }
 }
 
+/** What runs `script` with `args` on `runtime`: a program and its arguments. */
+export function scriptCommand(
+  runtime: RuntimeName | "self",
+  script: URL | string,
+  args: readonly string[] = [],
+  permissions: readonly string[] = ["-A"],
+): [program: string, ...args: string[]] {
+  const name = runtime === "self" ? thisRuntime : runtime;
+  const href = String(script);
+  const target = href.startsWith("file:") ? fileURLToPath(href) : href;
+  // Deno's node:child_process adds -A to the start of a Deno without any permission flag.
+  const flags = permissions.length === 0 ? ["--deny-run"] : permissions;
+  // What a child loads, from a test's own server too, has no place in the project's lock file.
+  return name === "deno"
+    ? [executable(name), "run", "--quiet", "--no-prompt", "--no-lock", ...flags, target, ...args]
+    : [executable(name), "run", target, ...args];
+}
+
 /** Starts `script` with `args` on `runtime`. */
 export function spawnScript(
   runtime: RuntimeName | "self",
@@ -112,17 +130,18 @@ export function spawnScript(
   options: SpawnOptions = {},
 ): Child {
   const name = runtime === "self" ? thisRuntime : runtime;
-  const href = String(script);
-  const target = href.startsWith("file:") ? fileURLToPath(href) : href;
-  // Deno's node:child_process adds -A to the start of a Deno without any permission flag.
-  const permissions = options.permissions?.length === 0
-    ? ["--deny-run"]
-    : options.permissions ?? ["-A"];
-  // What a child loads, from a test's own server too, has no place in the project's lock file.
-  const flags = name === "deno"
-    ? ["run", "--quiet", "--no-prompt", "--no-lock", ...permissions]
-    : ["run"];
-  const process_: ChildProcess = spawn(executable(name), [...flags, target, ...args], {
+  const [program, ...rest] = scriptCommand(name, script, args, options.permissions);
+  return spawnProgram(program, rest, options, `${script} on ${name}`);
+}
+
+/** Starts a program; `what` it is in messages. */
+export function spawnProgram(
+  program: string,
+  args: readonly string[],
+  options: Omit<SpawnOptions, "permissions"> = {},
+  what: string = program,
+): Child {
+  const process_: ChildProcess = spawn(program, args, {
     cwd: options.cwd ?? projectDir,
     env: { ...process.env, NO_COLOR: "1", ...options.env },
     stdio: ["pipe", "pipe", "pipe"],
@@ -157,7 +176,7 @@ export function spawnScript(
       const line = await lines.next();
       if (!line.done) return line.value;
       const { code, signal } = await exited;
-      throw new Error(`${href} on ${name} ended (code ${code}, signal ${signal}):\n${errors}`);
+      throw new Error(`${what} ended (code ${code}, signal ${signal}):\n${errors}`);
     },
     send: (line) => void process_.stdin!.write(line + "\n"),
     closeInput: () => void process_.stdin!.end(),

@@ -1,0 +1,57 @@
+/**
+ * The processes in which the engines work. None outlives the benchmarks.
+ *
+ * @module
+ */
+
+import { type Child, scriptCommand, spawnProgram } from "../../tests/support/child.ts";
+import type { EngineKind } from "./engine.ts";
+
+/** A program and its arguments. */
+export type Command = readonly [program: string, ...args: string[]];
+
+/** Those that run, and what ends them. */
+const running = new Map<Child, "SIGKILL" | "SIGTERM">();
+
+/** What runs a script of the benchmarks. */
+export function benchScript(name: string, args: readonly string[]): Command {
+  const script = new URL(`../${name}`, import.meta.url);
+  return scriptCommand("self", script, args, ["-A", "--unstable-kv"]);
+}
+
+/**
+ * What runs workloads on an engine: prints a line of JSON for each, see `runner.ts`; with `commits`, how
+ * many there were, too.
+ */
+export function engineCommand(
+  engine: EngineKind,
+  dir: string,
+  scale: number,
+  workloads: readonly string[],
+  counting?: "commits",
+): Command {
+  const args = [engine.name, dir, String(scale), workloads.join(",")];
+  if (counting !== undefined) args.push(counting);
+  return "program" in engine ? [engine.program(), ...args] : benchScript("runner.ts", args);
+}
+
+export function start([program, ...args]: Command): Child {
+  const child = spawnProgram(program, args);
+  // Killed, strace would leave behind what it traces; it passes on what ends it gently.
+  running.set(child, program === "strace" ? "SIGTERM" : "SIGKILL");
+  child.exited.finally(() => running.delete(child)).catch(() => {});
+  return child;
+}
+
+/** Waits for the end of a process; rejects with what it said unless it ended well. */
+export async function finish(child: Child, what: string): Promise<void> {
+  const { code, signal } = await child.exited;
+  if (code !== 0) {
+    throw new Error(`${what} ended with ${signal ?? `code ${code}`}:\n${child.stderr()}`);
+  }
+}
+
+/** Ends those that still run: the benchmarks end early. */
+export function killAll(): void {
+  for (const [child, signal] of running) child.kill(signal);
+}

@@ -1,0 +1,73 @@
+/**
+ * Protects what the benchmarks conclude: ratios of runs of the same round, and syncs counted from what
+ * the operating system was asked.
+ */
+
+import { missingIn } from "../bench/native/build.ts";
+import { Results } from "../bench/support/results.ts";
+import { syncsByWorkload } from "../bench/support/syncs.ts";
+import { assertEquals } from "./support/assert.ts";
+import { test } from "./support/test.ts";
+
+function resultsOf(all: Record<string, number[]>, figure: "opsPerSecond" | "bytes"): Results {
+  const results = new Results();
+  for (const [engine, values] of Object.entries(all)) {
+    for (const value of values) results.add(engine, "w", figure, value);
+  }
+  return results;
+}
+
+const row = (engine: string) => ({ engine, workload: "w" });
+
+test("bench: a ratio compares runs of the same round", () => {
+  const results = resultsOf({ own: [100, 10, 30], peer: [50, 10, 10] }, "opsPerSecond");
+  assertEquals(results.ratio(row("own"), row("peer")), { median: 2, least: 1, most: 3 });
+});
+
+test("bench: a ratio to several peers is the one to the best of each round", () => {
+  const results = resultsOf({ own: [8, 8], a: [4, 1], b: [1, 2] }, "opsPerSecond");
+  assertEquals(results.ratio(row("own"), row("a"), row("b")), { median: 3, least: 2, most: 4 });
+});
+
+test("bench: a ratio of sizes is above one for the smaller", () => {
+  const results = resultsOf({ own: [100], peer: [300] }, "bytes");
+  assertEquals(results.ratio(row("own"), row("peer"))?.median, 3);
+});
+
+test("bench: there is no ratio to a peer that was not run", () => {
+  const results = resultsOf({ own: [1], peer: [1] }, "opsPerSecond");
+  assertEquals(results.ratio(row("own"), row("peer"), row("other")), undefined);
+  assertEquals(results.ratio(row("other"), row("peer")), undefined);
+});
+
+const TRACE = String.raw`
+7 openat(AT_FDCWD, "/d/data", O_RDWR|O_CREAT|O_CLOEXEC, 0644) = 4
+7 fdatasync(4)                      = 0
+7 write(1, "{\"workload\":\"open\"}\n", 20) = 20
+7 openat(AT_FDCWD, "/d/data", O_WRONLY|O_DSYNC|O_CLOEXEC) = 5
+8 openat(AT_FDCWD, "/d/other", O_WRONLY|O_DSYNC <unfinished ...>
+7 pwrite64(4, "\1\0"..., 4096, 0)   = 4096
+8 <... openat resumed>)             = 6
+7 fdatasync(4 <unfinished ...>
+8 pwrite64(6, "\1\0"..., 120, 0)    = 120
+7 <... fdatasync resumed>)          = 0
+7 pwrite64(5, "\1\0"..., 120, 0)    = 120
+7 write(1, "{\"workload\":\"single_put\",\"opsPer"..., 62) = 62
+8 openat(AT_FDCWD, "/d/log", O_WRONLY|O_CREAT) = 5
+8 write(5, "{\"workload\":\"not_a_line\"}"..., 120) = 120
+8 sync_file_range(5, 0, 4096, 0)    = 0
+8 fsync(5)                          = 0
+9 write(1, "{\"workload\":\"get\",\"opsPerSecond\""..., 62 <unfinished ...>
+`;
+
+test("bench: syncs are counted by the line of output that follows", () => {
+  assertEquals(Object.fromEntries(syncsByWorkload(TRACE)), { open: 1, single_put: 3, get: 2 });
+});
+
+test("bench: a header or a library that is missing is named", () => {
+  const header = "a.cc:3:10: fatal error: rocksdb/db.h: No such file or directory";
+  assertEquals(missingIn(header), "the header rocksdb/db.h");
+  assertEquals(missingIn("a.cc:2:10: fatal error: lmdb.h: No such file"), "the header lmdb.h");
+  assertEquals(missingIn("/usr/bin/ld: cannot find -llmdb: No such file"), "the library lmdb");
+  assertEquals(missingIn("a.cc:9: error: expected ';'"), undefined);
+});
