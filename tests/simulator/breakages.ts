@@ -255,17 +255,6 @@ export const BREAKAGES: readonly Breakage[] = [
     "lib/api/host.ts",
     "for (const ring of rings) if (!ring.releaseOf(dead, me)) return false;",
   ),
-  {
-    name: "publish families one by one",
-    patches: [{
-      file: "lib/engine/writer.ts",
-      from: "        for (const slot of slots) this.#parts.slots.publishPrepared(slot);\n",
-      to:
-        "        for (const slot of slots) {\n          this.#parts.slots.publishPrepared(slot);\n" +
-        `          if (${on("publish families one by one")}) {\n` +
-        "            this.#publishLock.release();\n            this.#publishLock.acquire(thread);\n          }\n        }\n",
-    }],
-  },
   instead(
     "vote before apply",
     "lib/engine/joint_commit.ts",
@@ -317,11 +306,6 @@ export const BREAKAGES: readonly Breakage[] = [
     "lib/engine/recovery.ts",
     "part.from, part.to, null, part.version);",
     "part.from, part.to, null, ON ? undefined : part.version);",
-  ),
-  without(
-    "keep what a discarded group has told",
-    "lib/engine/change_recorder.ts",
-    "this.kept?.forget();",
   ),
 ];
 
