@@ -65,7 +65,7 @@ import { joinMemory, type WorkerData } from "./worker_data.ts";
  * How long a worker looks for the next request before it sleeps: about what falling asleep and waking costs, so that one
  * caller's next transaction, whose function runs meanwhile, still finds it awake; ms.
  */
-const SPIN_MS = 0.05;
+const SPIN_MS = 0.12;
 /** How long an idle worker sleeps before it looks whether its host still lives, ms. */
 const IDLE_MS = 500;
 /** How often it looks for the life of the log that it has asked for, and for the end of a recovery, ms. */

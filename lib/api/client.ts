@@ -149,6 +149,12 @@ class Fifo<T> {
   }
 }
 
+/**
+ * Requests that are pushed before workers are woken, at the most. Half as many do not pay for their syncs; with twice as
+ * many, 64 callers and their worker wait for each other again.
+ */
+const UNANNOUNCED_MAX = 32;
+
 /** Sends a thread's requests and receives their completions. */
 export class Client {
   /** Where this thread counts. */
@@ -161,6 +167,8 @@ export class Client {
   readonly #pending: (Pending | undefined)[] = [];
   readonly #freeIndices: number[] = [];
   readonly #workersToWake: number[] = [];
+  /** Requests that were pushed since workers were woken. */
+  #unannounced = 0;
   readonly #completion: Completion = { request: 0, status: 0, detail: 0, result: 0 };
   readonly #header: EntryHeader;
   readonly #wake = (): void => this.#wakeWorkers();
@@ -377,11 +385,13 @@ export class Client {
     header.family = request.family;
     header.argument = request.argument;
     if (!this.#memory.rings[worker].push(header, payload)) return false;
-    // One wake for all that is pushed before the present turn of the event loop goes on.
+    // One wake for all that is pushed before the present turn of the event loop goes on, unless that is so much
+    // that the worker had better begin meanwhile.
     if (!this.#workersToWake.includes(worker)) {
       if (this.#workersToWake.length === 0) queueMicrotask(this.#wake);
       this.#workersToWake.push(worker);
     }
+    if (++this.#unannounced >= UNANNOUNCED_MAX) this.#wakeWorkers();
     return true;
   }
 
@@ -392,6 +402,7 @@ export class Client {
       wakeWorker(control, worker);
     }
     this.#workersToWake.length = 0;
+    this.#unannounced = 0;
   }
 
   /** Makes a request one that is under way; returns its number. */
