@@ -84,6 +84,20 @@ export class EntryIterator<K, T> extends Iterator<T, undefined, unknown> {
     }
   }
 
+  /** All that are left, in an array; throws as {@linkcode EntryIterator.next}. */
+  override toArray(): T[] {
+    const entries = this.#entries;
+    if (this.#giving) throw this.#busy();
+    const all: T[] = [];
+    this.#giving = true;
+    try {
+      while (entries.advance()) all.push(this.#give(entries));
+    } finally {
+      this.#giving = false;
+    }
+    return all;
+  }
+
   #busy(): ManifoldError {
     return new ManifoldError(
       "invalid-argument",
