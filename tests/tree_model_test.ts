@@ -22,7 +22,7 @@ import { MemoryPager } from "./support/memory_pager.ts";
 import { Random } from "./support/random.ts";
 import { test } from "./support/test.ts";
 
-/** Of the operations: Bun is slow at small typed arrays while other tests' shared memory is alive. */
+/** Of the operations: Bun takes some ten times as long for each. */
 const SHARE = thisRuntime === "bun" ? 0.4 : 1;
 
 interface Entry {

@@ -88,6 +88,17 @@ export async function rate(operations: number, work: () => unknown): Promise<num
   return operations / (performance.now() - start) * 1000;
 }
 
+/** Has `count` callers go on for `ms`; how long it took, s. */
+export async function callAll(
+  count: number,
+  ms: number,
+  call: (end: number) => Promise<void>,
+): Promise<number> {
+  const start = performance.now();
+  await Promise.all(Array.from({ length: count }, () => call(start + ms)));
+  return (performance.now() - start) / 1000;
+}
+
 export function expectCount(what: string, found: number, expected: number): void {
   if (found !== expected) throw new Error(`${what}: ${found} entries instead of ${expected}`);
 }

@@ -43,34 +43,10 @@ function sameOn(
 }
 
 const rules: readonly Rule[] = [
-  {
-    name: "batch_150",
-    about: "durable batches of 150-byte values ÷ lmdb-js",
-    workload: "batch_150",
-    by: [{ engine: "lmdb", workload: "batch_150" }],
-    least: 6,
-  },
-  {
-    name: "batch_1k",
-    about: "durable batches of 1 KiB values ÷ lmdb-js",
-    workload: "batch_1k",
-    by: [{ engine: "lmdb", workload: "batch_1k" }],
-    least: 3,
-  },
-  {
-    name: "get",
-    about: "get ÷ lmdb-js getBinary",
-    workload: "get",
-    by: [{ engine: "lmdb", workload: "get" }],
-    least: 1.5,
-  },
-  {
-    name: "range_10",
-    about: "scans of ten ÷ lmdb-js",
-    workload: "range_10",
-    by: [{ engine: "lmdb", workload: "range_10" }],
-    least: 4,
-  },
+  sameOn("lmdb", "batch_150", "durable batches of 150-byte values ÷ lmdb-js", "batch_150", 6),
+  sameOn("lmdb", "batch_1k", "durable batches of 1 KiB values ÷ lmdb-js", "batch_1k", 3),
+  sameOn("lmdb", "get", "get ÷ lmdb-js getBinary", "get", 1.5),
+  sameOn("lmdb", "range_10", "scans of ten ÷ lmdb-js", "range_10", 4),
   {
     name: "callers",
     about: "64 callers ÷ one caller",
@@ -78,13 +54,7 @@ const rules: readonly Rule[] = [
     by: [{ engine: "manifold", workload: "callers_1" }],
     least: 8,
   },
-  {
-    name: "single_put",
-    about: "single puts ÷ SQLite",
-    workload: "single_put",
-    by: [{ engine: "sqlite", workload: "single_put" }],
-    least: 0.8,
-  },
+  sameOn("sqlite", "single_put", "single puts ÷ SQLite", "single_put", 0.8),
   {
     name: "batching",
     about: "batches of 150-byte values ÷ single puts",

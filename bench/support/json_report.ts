@@ -26,7 +26,7 @@ export function jsonReport(
     engines.filter(({ name }) => name !== "manifold").map((peer) => ({
       workload,
       to: peer.name,
-      ...results.ratio({ engine: "manifold", workload }, { engine: peer.name, workload }),
+      ...results.against(peer.name, workload),
     }))
   );
   const report = {

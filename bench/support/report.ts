@@ -113,12 +113,7 @@ export function ratiosTable(
   const head = ["Manifold against", ...peers.map(({ title }) => title)];
   const table = plainTable(head, head.map((_, i) => i === 0 ? "left" : "right"));
   for (const { name } of rows) {
-    const ratios = peers.map((peer) =>
-      results.ratio(
-        { engine: "manifold", workload: name },
-        { engine: peer.name, workload: name },
-      )
-    );
+    const ratios = peers.map((peer) => results.against(peer.name, name));
     if (ratios.every((ratio) => ratio === undefined)) continue;
     table.push([
       name,

@@ -84,6 +84,11 @@ export class Results {
     return spreadOf(ratios);
   }
 
+  /** Manifold's ratio to a peer on the same workload. */
+  against(engine: string, workload: string): Spread | undefined {
+    return this.ratio({ engine: "manifold", workload }, { engine, workload });
+  }
+
   all(): Series[] {
     return [...this.#series.values()];
   }

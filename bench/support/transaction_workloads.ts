@@ -4,22 +4,11 @@
  * @module
  */
 
-import { COUNTERS, format, HOT_CALLERS, STRIDE, type Workload } from "./context.ts";
+import { callAll, COUNTERS, format, HOT_CALLERS, STRIDE, type Workload } from "./context.ts";
 import type { Engine } from "./engine.ts";
 
 /** Transactions go on before that for a part of this, which does not count: while their code is being compiled. */
 const WARMING = 3;
-
-/** Has `count` callers go on for `ms`; how long it took, s. */
-async function callAll(
-  count: number,
-  ms: number,
-  call: (end: number) => Promise<void>,
-): Promise<number> {
-  const start = performance.now();
-  await Promise.all(Array.from({ length: count }, () => call(start + ms)));
-  return (performance.now() - start) / 1000;
-}
 
 /** Callers that each await one transaction after the other, on keys of which no two are in flight at once. */
 function transactions(

@@ -6,6 +6,7 @@
  */
 
 import {
+  callAll,
   expectCount,
   format,
   LARGE_BYTES,
@@ -76,16 +77,14 @@ function callers(count: number): Workload {
     async run(context) {
       const { engine, keys, small } = context;
       let done = 0;
-      const start = performance.now();
-      const end = start + context.callersMs;
-      await Promise.all(Array.from({ length: count }, async () => {
+      const seconds = await callAll(count, context.callersMs, async (end) => {
         while (performance.now() < end) {
           await engine.put(keys.next(), small);
           done++;
         }
-      }));
+      });
       context.entries += done;
-      return done / (performance.now() - start) * 1000;
+      return done / seconds;
     },
   };
 }

@@ -80,7 +80,7 @@ export function runFunction<T>(
   limits: Limits | undefined,
   onClose?: () => void,
 ): T | Promise<T> {
-  const tx = new Transaction(parts);
+  const tx = new Transaction(job.accesses, parts);
   const running = new RunningFunction(job, insideOf(tx), limits, onClose);
   let result: T | PromiseLike<T>;
   try {

@@ -150,8 +150,8 @@ class Fifo<T> {
 }
 
 /**
- * Requests that are pushed before workers are woken, at the most. Half as many do not pay for their syncs; with twice as
- * many, 64 callers and their worker wait for each other again.
+ * Requests that are pushed before workers are woken, at the most. With twice as many, 64 callers and their worker wait
+ * for each other; with half as many nobody is faster.
  */
 const UNANNOUNCED_MAX = 32;
 

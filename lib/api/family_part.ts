@@ -46,7 +46,7 @@ export class FamilyPart {
     const { name, codecs } = target;
     const known = this.#tables.get(name);
     if (known === undefined) {
-      const base = this.view.table(name, codecs, target.nameBytes);
+      const base = this.view.table(target.raw);
       base.resolve(); // throws when the codecs are others
       const overlay = new Overlay(base, this.#notes ? new ReadSet() : undefined);
       this.#tables.set(name, { codecs, overlay });

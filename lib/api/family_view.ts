@@ -8,7 +8,7 @@
  * @module
  */
 
-import { RawTable } from "./raw_reads.ts";
+import type { RawTable } from "./raw_reads.ts";
 import type { LiveSource, PinnedSource } from "./state_source.ts";
 
 export class FamilyView {
@@ -28,12 +28,12 @@ export class FamilyView {
     return this.source.disposed;
   }
 
-  /** A table of this version. `codecs`: their names, joined by a NUL. */
-  table(name: string, codecs: string, nameBytes: Uint8Array): RawTable {
+  /** A table as it is in this version. */
+  table(live: RawTable): RawTable {
     for (const table of this.#tables) {
-      if (table.name === name && table.codecs === codecs) return table;
+      if (table.name === live.name && table.codecs === live.codecs) return table;
     }
-    const table = new RawTable(this.source, name, codecs, nameBytes);
+    const table = live.on(this.source);
     this.#tables.push(table);
     return table;
   }

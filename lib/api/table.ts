@@ -12,6 +12,7 @@ import { describe } from "./codecs/describe.ts";
 import { type FamilyAccess, isTableGone } from "./family_access.ts";
 import type { OperationsWriter, TableShape } from "./operations_writer.ts";
 import { type EncodedRange, encodeRange, type Range } from "./range.ts";
+import type { RawTable } from "./raw_reads.ts";
 import type { WriteOptions } from "./session.ts";
 import { rawTableOf, TableReader } from "./table_reader.ts";
 import { incrementEntry, setIfAbsent, updateEntry } from "./table_updates.ts";
@@ -48,8 +49,8 @@ export interface TableTarget<K, V> extends TableShape<K, V> {
   readonly place: string;
   /** Names of the codecs, joined by a NUL. */
   readonly codecs: string;
-  /** The table's name, UTF-8. */
-  readonly nameBytes: Uint8Array;
+  /** The same table as bytes. */
+  readonly raw: RawTable;
   /** The table's id, if there is a table; it may be outdated. */
   id(): number | undefined;
 }
@@ -125,7 +126,7 @@ export class Table<K, V> extends TableReader<K, V> {
   ) {
     super(name, key, value, access.source, codecs);
     const raw = rawTableOf(this as TableReader<K, V>);
-    this.#target = new Target(access, name, key, value, codecs, () => raw.resolve()?.id);
+    this.#target = new Target(access, name, key, value, codecs, raw);
   }
 
   /**
@@ -419,8 +420,7 @@ class Target<K, V> implements TableTarget<K, V> {
   readonly keyCodec: Codec<K>;
   readonly valueCodec: Codec<V>;
   readonly codecs: string;
-  readonly nameBytes: Uint8Array;
-  readonly #find: () => number | undefined;
+  readonly raw: RawTable;
   /** Ids are never used twice, so that an outdated one is refused. */
   #id: number | undefined;
 
@@ -430,15 +430,14 @@ class Target<K, V> implements TableTarget<K, V> {
     key: Codec<K>,
     value: Codec<V>,
     codecs: string,
-    find: () => number | undefined,
+    raw: RawTable,
   ) {
     this.access = access;
     this.name = name;
     this.keyCodec = key;
     this.valueCodec = value;
     this.codecs = codecs;
-    this.nameBytes = new TextEncoder().encode(name);
-    this.#find = find;
+    this.raw = raw;
   }
 
   get place(): string {
@@ -446,7 +445,7 @@ class Target<K, V> implements TableTarget<K, V> {
   }
 
   id(): number | undefined {
-    const id = this.#id ??= this.#find();
+    const id = this.#id ??= this.raw.resolve()?.id;
     if (id === undefined || !this.access.open.isLeaving(this.access.id, id)) return id;
     this.#id = undefined;
     return undefined;

@@ -64,7 +64,6 @@ export interface Savepoint {
 
 /** Everything of a transaction that its runner does, out of the user's sight. */
 export interface Inside {
-  readonly accesses: readonly FamilyAccess[];
   /** None any more once the function has ended: whoever keeps the transaction keeps nothing else. */
   parts: readonly FamilyPart[];
   /** Makes the error that says why nothing more may be done; undefined while the function runs. */
@@ -98,6 +97,7 @@ export let insideOf: (tx: Transaction) => Inside;
  */
 export class Transaction {
   readonly #savepoints: { savepoint: Savepoint; saved: readonly SavedPart[] }[] = [];
+  readonly #accesses: readonly FamilyAccess[];
   readonly #inside: Inside;
   #savepointsMade = 0;
   readonly #check = (): void => {
@@ -109,9 +109,9 @@ export class Transaction {
   }
 
   /** `ColumnFamily.transaction` makes it. */
-  constructor(parts: readonly FamilyPart[]) {
-    const accesses = parts.map(({ access }) => access);
-    this.#inside = { accesses, parts, ended: undefined, aborted: undefined };
+  constructor(accesses: readonly FamilyAccess[], parts: readonly FamilyPart[]) {
+    this.#accesses = accesses;
+    this.#inside = { parts, ended: undefined, aborted: undefined };
   }
 
   /**
@@ -142,7 +142,7 @@ export class Transaction {
       throw new ManifoldError(
         "invalid-argument",
         `tx.table: table "${table.name}" belongs to ${target.access.place}, the transaction to ` +
-          `${placeOf(this.#inside.accesses)}; use a table of the same column family and database`,
+          `${placeOf(this.#accesses)}; use a table of the same column family and database`,
       );
     }
     const overlay = part.overlay(target as unknown as TableTarget<unknown, unknown>);
@@ -188,13 +188,11 @@ export class Transaction {
       : "";
     const error = new ManifoldError(
       "aborted",
-      `a transaction of ${placeOf(this.#inside.accesses)} was aborted${
-        text === "" ? "" : `: ${text}`
-      }`,
+      `a transaction of ${placeOf(this.#accesses)} was aborted${text === "" ? "" : `: ${text}`}`,
       reason === undefined ? undefined : { cause: reason },
     );
     this.#inside.aborted = error;
-    this.#inside.ended = () => endedError(this.#inside.accesses);
+    this.#inside.ended = () => endedError(this.#accesses);
     throw error;
   }
 
@@ -243,7 +241,7 @@ export class Transaction {
       throw new ManifoldError(
         "invalid-argument",
         `tx.rollback in a transaction of ${
-          placeOf(this.#inside.accesses)
+          placeOf(this.#accesses)
         }: what it is given is no savepoint of ` +
           "this transaction, or one made after a savepoint that it was taken back to since",
       );
