@@ -132,6 +132,27 @@ async function reopen(
   return new TableReader("numbers", u32, bytes, source);
 }
 
+test("reads: bytes that get() gives are the caller's own, whatever happens to another one's buffer", async () => {
+  const { family, table } = await numbers(1200);
+  const given = new Map<number, Uint8Array>();
+  for (let n = 0; n < 1200; n += 2) {
+    const value = table.get(n)!;
+    assertEquals(value, valueOf(n));
+    assert(!(value.buffer instanceof SharedArrayBuffer));
+    given.set(n, value);
+  }
+  for (const [n, value] of given) assertEquals(value, valueOf(n), `${n}`);
+  for (const value of given.values()) value.fill(0xaa);
+  for (const [n, value] of given) assertEquals(value, valueOf(n).fill(0xaa), `${n}`);
+  for (const n of [6, 6, 400, 400, 400]) { // values of 6 bytes, and of none
+    const value = table.get(n)!;
+    assertEquals(value, valueOf(n));
+    structuredClone(value.buffer, { transfer: [value.buffer as ArrayBuffer] });
+  }
+  assertEquals(table.get(8)!, valueOf(8));
+  nothingHeld(family);
+});
+
 test("a table that was not written reads as empty", async () => {
   const { family } = await numbers(2);
   const table = new TableReader("nowhere", text, text, family.source);

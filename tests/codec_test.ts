@@ -283,6 +283,12 @@ test("codec bytes: results are the caller's own, whatever happens to another one
   const last = decode(bytes, new Uint8Array([1, 2, 3]));
   structuredClone(last.buffer, { transfer: [last.buffer as ArrayBuffer] });
   assertEquals(decode(bytes, new Uint8Array([4, 5])), new Uint8Array([4, 5]));
+  // The second time nothing else has been cut from what was transferred.
+  for (let i = 0; i < 3; i++) {
+    const empty = bytes.decode(new Uint8Array(0)); // from where its copy begins the slab
+    assertEquals(empty, new Uint8Array(0));
+    structuredClone(empty.buffer, { transfer: [empty.buffer as ArrayBuffer] });
+  }
 });
 
 test("codec text: long and astral strings, byte order marks, lone surrogates", () => {

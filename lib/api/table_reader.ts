@@ -15,6 +15,7 @@ import type { Codec } from "./codec.ts";
 import { checkCallback, checkIterable, isObject, notATable } from "./arguments.ts";
 import { bytes } from "./codecs/bytes.ts";
 import { describe } from "./codecs/describe.ts";
+import { carvePart } from "./codecs/tuning.ts";
 import { encodeWith } from "./encode.ts";
 import { EntryIterator } from "./entry_iterator.ts";
 import { walkTable } from "./long_walk.ts";
@@ -99,6 +100,8 @@ export class TableReader<K, V> {
   readonly #key: Codec<K>;
   readonly #value: Codec<V>;
   readonly #raw: RawTable;
+  /** Whether values are given as they are: copied straight from the page. */
+  readonly #givesBytes: boolean;
 
   static {
     rawTableOf = (table) => {
@@ -119,6 +122,7 @@ export class TableReader<K, V> {
     this.#name = name;
     this.#key = key;
     this.#value = value;
+    this.#givesBytes = (value as Codec<unknown>) === bytes;
     this.#raw = new RawTable(source, name, codecs);
   }
 
@@ -153,7 +157,11 @@ export class TableReader<K, V> {
   /** The value of the hit. Inside its epoch. */
   #decodeHit(): V {
     const raw = this.#raw;
-    noteGarbage(resultGarbage(raw.scratch.hit.valueLength));
+    const { hit } = raw.scratch;
+    noteGarbage(resultGarbage(hit.valueLength));
+    if (this.#givesBytes && !hit.overflow) {
+      return carvePart(hit.chunk, hit.valueOffset, hit.valueLength) as V;
+    }
     return this.#value.decode(raw.hitValue());
   }
 

@@ -10,6 +10,9 @@
  * @module
  */
 
+import type { Chunk } from "../../memory/arena.ts";
+import { copyWords } from "../../tree/bytes.ts";
+
 /** Bytes of a slab: 64 KiB is 5 % faster for 150-byte values, 16 KiB as much slower. */
 const SLAB_BYTES = 32 * 1024;
 
@@ -55,6 +58,7 @@ export function tuneCodecs(tuning: CodecTuning): void {
 /** Memory that copies are cut from, one after the other; nothing is ever given back to it. */
 class Slab {
   #bytes = new Uint8Array(SLAB_BYTES);
+  #words = new Uint32Array(this.#bytes.buffer);
   #used = 0;
 
   copy(bytes: Uint8Array, aligned: boolean): Uint8Array<ArrayBuffer> {
@@ -69,15 +73,38 @@ class Slab {
     const at = this.#used + ((from - this.#used) & 7);
     const end = at + length;
     // A caller may have transferred the slab away: its length is then 0.
-    if (end > this.#bytes.length) {
-      this.#bytes = new Uint8Array(SLAB_BYTES);
-      this.#used = 0;
+    if (end >= this.#bytes.length) {
+      this.#renew();
       return this.copy(bytes, aligned);
     }
     this.#used = end;
     const own = this.#bytes.subarray(at, end);
     own.set(bytes);
     return own;
+  }
+
+  /** A copy of what begins at a multiple of 4 of a chunk: in words, and without a view on the chunk. */
+  copyPart(chunk: Chunk, offset: number, length: number): Uint8Array<ArrayBuffer> {
+    if (length < carveMin || length > carveMax) {
+      const own = new Uint8Array(length);
+      own.set(new Uint8Array(chunk.u8.buffer, offset, length));
+      return own;
+    }
+    const words = (length + 3) >> 2;
+    let at = (this.#used + 3) >> 2;
+    if (at + words >= this.#words.length) { // as above
+      this.#renew();
+      at = 0;
+    }
+    copyWords(chunk.u32, offset >> 2, this.#words, at, words);
+    this.#used = (at + words) << 2;
+    return new Uint8Array(this.#bytes.buffer, at << 2, length);
+  }
+
+  #renew(): void {
+    this.#bytes = new Uint8Array(SLAB_BYTES);
+    this.#words = new Uint32Array(this.#bytes.buffer);
+    this.#used = 0;
   }
 }
 
@@ -99,6 +126,11 @@ export function carveBlock(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 /** A copy for a caller of the package, who may do anything to it and its buffer. */
 export function carve(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return results.copy(bytes, false);
+}
+
+/** The same of a part of shared memory that begins at a multiple of 4. */
+export function carvePart(chunk: Chunk, offset: number, length: number): Uint8Array<ArrayBuffer> {
+  return results.copyPart(chunk, offset, length);
 }
 
 /** The same, beginning at a multiple of 8 in its buffer. */
