@@ -9,7 +9,7 @@ import { bytes } from "../lib/api/codecs/mod.ts";
 import type { LiveSource, PinnedSource } from "../lib/api/state_source.ts";
 import { TableReader } from "../lib/api/table_reader.ts";
 import { listTables } from "../lib/engine/catalog.ts";
-import type { Refusal } from "../lib/engine/family.ts";
+import type { Refusal } from "../lib/engine/requests.ts";
 import { newFamilyState } from "../lib/memory/family_slots.ts";
 import { checkTree } from "../lib/tree/check.ts";
 import { compareBytes } from "../lib/tree/bytes.ts";
@@ -308,6 +308,38 @@ test("what cannot be applied is refused before anything is changed", async () =>
   assertEquals(refusal(long).code, "too-large");
   assertEquals(family.engine.version, before);
   account(family, 0);
+});
+
+test("a page that only a checkpoint needs gives its frame up; one that a reader may read does not", async () => {
+  for (const isRead of [false, true]) {
+    const family = await LocalFamily.create();
+    const { slots, frames } = family.database.writer;
+    const key = keyOf(1);
+    const write = (value: number) =>
+      family.write("t", (operations, table) => operations.set(table, key, keyOf(value)));
+    write(1);
+    family.checkpoint();
+    const state = newFamilyState();
+    slots.read(family.slot, state);
+    const pages = [...family.reachablePages(state)];
+    const snapshot = isRead ? family.source.snapshot() : undefined;
+    write(2);
+    family.reclaim();
+    for (const page of pages) assertEquals(frames.find(page) >= 0, isRead, `page ${page}`);
+    assertEquals(family.engine.pageCounts.retired, pages.length);
+    // Dirty pages are not in the file, and stay.
+    slots.setCheckpointVersion(family.slot, slots.version(family.slot));
+    slots.read(family.slot, state);
+    const dirty = [...family.reachablePages(state)];
+    write(3);
+    family.reclaim();
+    for (const page of dirty) assert(frames.find(page) >= 0, `page ${page}`);
+    if (snapshot !== undefined) {
+      const table = new TableReader("t", bytes, bytes, snapshot);
+      assertEquals(table.get(key), keyOf(1));
+      snapshot.dispose();
+    }
+  }
 });
 
 /**

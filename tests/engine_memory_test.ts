@@ -256,6 +256,10 @@ class Reclaimer implements Reclaiming {
     this.memory.frames.unlink(page);
   }
 
+  hold(page: number): void {
+    this.memory.frames.evict(page);
+  }
+
   tag(): number {
     return this.memory.epochs.tag();
   }

@@ -10,78 +10,30 @@
  * @module
  */
 
-import { type ErrorCode, ManifoldError } from "../errors.ts";
+import { ManifoldError } from "../errors.ts";
+import type { OperationMemory } from "../log/operations.ts";
+import type { ChangeFeed } from "../memory/change_feed.ts";
 import type { Control } from "../memory/control.ts";
 import type { Epochs } from "../memory/epochs.ts";
 import {
   copyFamilyState,
-  decodeName,
   type FamilyEntry,
   type FamilySlots,
   type FamilyState,
-  ID_MAX,
-  NAME_BYTES_MAX,
   newFamilyEntry,
   newFamilyState,
 } from "../memory/family_slots.ts";
-import type { ChangeFeed } from "../memory/change_feed.ts";
 import type { Pins } from "../memory/pins.ts";
-import { decodeText } from "../memory/utf8.ts";
-import { getU53 } from "../storage/bytes.ts";
 import type { Extents } from "../storage/extents.ts";
-import {
-  overflowPages,
-  readOverflow,
-  VALUE_BYTES_MAX,
-  writeOverflow,
-} from "../storage/overflow.ts";
+import { overflowPages, readOverflow, writeOverflow } from "../storage/overflow.ts";
 import { PageAllocator } from "../storage/page_allocator.ts";
 import type { PageStore } from "../storage/page_store.ts";
-import { insert } from "../tree/insert.ts";
-import { inlineBytesMax, keyBytesMax, OVERFLOW_PAYLOAD_BYTES } from "../tree/page.ts";
-import { dropTree, removeRange } from "../tree/range.ts";
-import { remove } from "../tree/remove.ts";
-import { type Bound, TreeRoot } from "../tree/root.ts";
-import { catalogRoot, encodeTableEntry, listTables, type TableEntry } from "./catalog.ts";
+import { Application, type OperationSink } from "./application.ts";
 import { ChangeRecorder } from "./change_recorder.ts";
 import { FamilyPager } from "./family_pager.ts";
-import {
-  CHANGES_TABLE,
-  isKeepBytes,
-  keepBytesOf,
-  KeptChanges,
-  keptCodecs,
-} from "./kept_changes.ts";
-import { oldEntries, oldValue } from "./old_entries.ts";
-import {
-  encodeOperation,
-  OP_CREATE_FAMILY,
-  OP_CREATE_TABLE,
-  OP_DELETE,
-  OP_DELETE_RANGE,
-  OP_DROP_FAMILY,
-  OP_DROP_TABLE,
-  OP_OPEN_TABLE,
-  OP_SET,
-  type OperationMemory,
-  OperationReader,
-  RANGE_HAS_LOWER,
-  RANGE_HAS_UPPER,
-  RANGE_LOWER_INCLUSIVE,
-  RANGE_UPPER_INCLUSIVE,
-  TABLE_ALIAS,
-} from "../log/operations.ts";
-import { type PresentTables, readsHold } from "./reads.ts";
-import {
-  DETAIL_CODECS,
-  DETAIL_CONFLICT,
-  DETAIL_KEY,
-  DETAIL_TABLE_GONE,
-  DETAIL_VALUE,
-} from "./requests.ts";
-
-/** Two names of codecs, and what joins them. */
-const CODECS_BYTES_MAX = 2 * NAME_BYTES_MAX + 1;
+import { FamilyTables } from "./family_tables.ts";
+import { readsHold } from "./reads.ts";
+import { DETAIL_CONFLICT, Refusal } from "./requests.ts";
 
 /** What a family's engine works with. */
 export interface FamilyParts {
@@ -95,30 +47,7 @@ export interface FamilyParts {
   readonly feeds: readonly ChangeFeed[];
 }
 
-/** Why a transaction was refused before it changed anything. */
-export class Refusal {
-  constructor(readonly code: ErrorCode, readonly detail: number) {}
-}
-
-/** Where accepted operations go: the log's record in the making. */
-export interface OperationSink {
-  /** Copies operations; returns where they stand now. */
-  append(source: Uint8Array, from: number, to: number): number;
-  /** Rewrites the table id of the operation that was appended at `at`. */
-  setTable(at: number, table: number): void;
-}
-
-interface OpenTable {
-  readonly name: string;
-  readonly entry: TableEntry;
-  /** What it is called when changes are told: its name and the names of its codecs. */
-  readonly label: Uint8Array;
-  /** The root before the group changed it. */
-  readonly before: TreeRoot;
-  changed: boolean;
-}
-
-export class FamilyEngine implements PresentTables {
+export class FamilyEngine {
   readonly slot: number;
   readonly id: number;
   readonly name: string;
@@ -133,18 +62,11 @@ export class FamilyEngine implements PresentTables {
   readonly #next = newFamilyState();
   #groupOpen = false;
   #sealed = false;
-  #byId = new Map<number, OpenTable>();
-  #byName = new Map<string, OpenTable>();
-  #changed: OpenTable[] = [];
-  /** Whether tables were made or dropped in the group. */
-  #tablesChanged = false;
+  readonly #tables: FamilyTables;
+  readonly #application: Application;
   /** What was handed over last. */
   #handed: FamilyEntry = newFamilyEntry();
   readonly #changes: ChangeRecorder;
-  readonly #reader = new OperationReader();
-  readonly #payloadWords = new Uint32Array(5);
-  readonly #payload = new Uint8Array(this.#payloadWords.buffer);
-
   constructor(parts: FamilyParts, slot: number) {
     this.#parts = parts;
     this.slot = slot;
@@ -166,7 +88,12 @@ export class FamilyEngine implements PresentTables {
       name: this.name,
     });
     const feed = parts.feeds[parts.slots.worker(slot)];
-    this.#changes = new ChangeRecorder(parts.control, feed, this.id);
+    const { pager } = this;
+    const { store } = parts;
+    const changes = new ChangeRecorder(parts.control, feed, this.id);
+    this.#changes = changes;
+    this.#tables = new FamilyTables({ pager, store, changes, name: this.name, next: this.#next });
+    this.#application = new Application({ tables: this.#tables, pager, store, changes });
     this.#load();
   }
 
@@ -212,39 +139,10 @@ export class FamilyEngine implements PresentTables {
           image[0]
         }, of column family "${this.name}"`,
       );
-      this.#loadTables();
+      this.#tables.load(this.#published);
     } finally {
       epochs.leave();
     }
-  }
-
-  #loadTables(): void {
-    this.#byId.clear();
-    this.#byName.clear();
-    this.#changes.kept = undefined;
-    for (const { name, entry } of listTables(this.pager, this.#published)) {
-      this.#addTable(name, entry);
-    }
-  }
-
-  #addTable(name: string, entry: TableEntry): OpenTable {
-    const label = new TextEncoder().encode(`${name}\0${entry.codecs}`);
-    const table = { name, entry, label, before: entry.root.clone(), changed: false };
-    this.#byId.set(entry.id, table);
-    this.#byName.set(name, table);
-    if (name === CHANGES_TABLE) this.#changes.kept = this.#keptChanges(table);
-    return table;
-  }
-
-  #keptChanges(table: OpenTable): KeptChanges {
-    const { pager } = this;
-    return new KeptChanges({
-      pager,
-      root: table.entry.root,
-      values: this.#parts.store,
-      set: (key, value) => this.#put(table, key, 0, key.length, value, 0, value.length),
-      removeRange: (lower, upper) => removeRange(pager, this.#touch(table), lower, upper),
-    }, keepBytesOf(table.entry.codecs));
   }
 
   /**
@@ -275,11 +173,12 @@ export class FamilyEngine implements PresentTables {
     sink: OperationSink | null,
     version: number = this.#next.version,
   ): number {
-    const opened = this.#check(memory, from, to);
+    const opened = this.#application.check(memory, from, to);
     this.#changes.version = version;
+    this.pager.begin(this.#next.version);
     this.#parts.epochs.enter();
     try {
-      return this.#applyChecked(memory, from, to, sink, opened);
+      return this.#application.apply(memory, from, to, sink, opened);
     } finally {
       this.#parts.epochs.leave();
     }
@@ -295,266 +194,11 @@ export class FamilyEngine implements PresentTables {
     this.pager.begin(this.#next.version);
     this.#parts.epochs.enter();
     try {
-      if (readsHold(this.pager, this, memory, from, to)) return;
+      if (readsHold(this.pager, this.#tables, memory, from, to)) return;
     } finally {
       this.#parts.epochs.leave();
     }
     throw new Refusal("conflict", DETAIL_CONFLICT);
-  }
-
-  treeOf(id: number, name: () => Uint8Array): TreeRoot | undefined {
-    const table = this.#byId.get(id) ?? this.#byName.get(decodeText(name()));
-    return table?.entry.root;
-  }
-
-  #applyChecked(
-    memory: OperationMemory,
-    from: number,
-    to: number,
-    sink: OperationSink | null,
-    opened: boolean,
-  ): number {
-    const { u8 } = memory;
-    const reader = this.#reader;
-    this.pager.begin(this.#next.version);
-    let removed = 0;
-    const names: number[] = [];
-    if (!opened) sink?.append(u8, from, to);
-    reader.begin(memory, from, to);
-    while (reader.next()) {
-      switch (reader.kind) {
-        case OP_OPEN_TABLE:
-          names.push(this.#openTable(reader.key(), reader.value(), sink));
-          break;
-        case OP_CREATE_TABLE:
-          this.#createTable(reader.key(), reader.value(), reader.table);
-          break;
-        case OP_CREATE_FAMILY:
-          if (reader.keyLength > 0) this.#keepChanges(reader.key());
-          break;
-        case OP_DROP_FAMILY:
-          break; // what it means for the family's slot is the writer's business
-        case OP_DROP_TABLE:
-          removed += this.#dropTable(this.#byId.get(reader.table)!);
-          break;
-        default: {
-          if (opened) {
-            // The caller's memory stays as it is: the transaction may have to be applied again.
-            if (reader.table >= TABLE_ALIAS) reader.table = names[reader.table - TABLE_ALIAS];
-            if (sink !== null) {
-              sink.setTable(sink.append(u8, reader.start, reader.end), reader.table);
-            }
-          }
-          const table = this.#byId.get(reader.table)!;
-          if (reader.kind === OP_SET) removed += this.#set(table, u8, reader);
-          else if (reader.kind === OP_DELETE) removed += this.#delete(table, u8, reader);
-          else if (reader.kind === OP_DELETE_RANGE) removed += this.#deleteRange(table, reader);
-        }
-      }
-    }
-    return removed;
-  }
-
-  /** Refuses a transaction that cannot be applied; says whether it opens tables by name. */
-  #check(memory: OperationMemory, from: number, to: number): boolean {
-    const reader = this.#reader;
-    const pageSize = this.#parts.store.arena.pageSize;
-    let names = 0;
-    const made = new Set<number>();
-    reader.begin(memory, from, to);
-    while (reader.next()) {
-      if (reader.kind === OP_OPEN_TABLE) {
-        names++;
-        const table = this.#byName.get(decodeText(reader.key()));
-        if (table !== undefined && table.entry.codecs !== decodeText(reader.value())) {
-          throw new Refusal("type-mismatch", DETAIL_CODECS);
-        }
-        continue;
-      }
-      if (reader.kind === OP_CREATE_TABLE) made.add(reader.table);
-      if (reader.kind > OP_DROP_TABLE || reader.kind === OP_CREATE_TABLE) continue;
-      const known = reader.table >= TABLE_ALIAS
-        ? reader.table - TABLE_ALIAS < names
-        : this.#byId.has(reader.table) || made.has(reader.table);
-      if (!known) throw new Refusal("not-found", DETAIL_TABLE_GONE);
-      if (reader.kind === OP_DELETE_RANGE) continue;
-      if (reader.keyLength > keyBytesMax(pageSize)) throw new Refusal("too-large", DETAIL_KEY);
-      if (reader.valueLength > VALUE_BYTES_MAX) throw new Refusal("too-large", DETAIL_VALUE);
-    }
-    return names > 0;
-  }
-
-  #touch(table: OpenTable): TreeRoot {
-    if (!table.changed) {
-      table.changed = true;
-      table.before.copyFrom(table.entry.root);
-      this.#changed.push(table);
-    }
-    this.pager.table = table.entry.id;
-    return table.entry.root;
-  }
-
-  /** Tells a change of one entry, before it is made; false if there is nothing to change. */
-  #tell(table: OpenTable, key: Uint8Array, value: Uint8Array | undefined): boolean {
-    const previous = oldValue(this.pager, this.#parts.store, table.entry.root, key);
-    if (previous === undefined && value === undefined) return false;
-    this.#changes.tell({ table: table.label, key, previous, value });
-    return true;
-  }
-
-  /** Tells that the entries of a range go, before they do. */
-  #tellRange(table: OpenTable, lower: Bound | null, upper: Bound | null): void {
-    const { root } = table.entry;
-    for (;;) {
-      const entries = oldEntries(this.pager, this.#parts.store, root, lower, upper);
-      if (entries.length === 0) return;
-      for (const { key, value: previous } of entries) {
-        this.#changes.tell({ table: table.label, key, previous, value: undefined });
-      }
-      lower = { key: entries[entries.length - 1].key, inclusive: false };
-    }
-  }
-
-  /** Returns how many entries it replaced. */
-  #set(table: OpenTable, u8: Uint8Array, op: OperationReader): number {
-    if (this.#changes.wanted) this.#tell(table, op.key(), op.value());
-    const { keyOffset, keyLength, valueOffset, valueLength } = op;
-    return this.#put(table, u8, keyOffset, keyLength, u8, valueOffset, valueLength) ? 1 : 0;
-  }
-
-  /** Says whether it has replaced an entry. */
-  #put(
-    table: OpenTable,
-    u8: Uint8Array,
-    keyOffset: number,
-    keyLength: number,
-    values: Uint8Array,
-    valueOffset: number,
-    valueLength: number,
-  ): boolean {
-    const root = this.#touch(table);
-    if (
-      keyLength + valueLength <= inlineBytesMax(this.#parts.store.arena.pageSize) ||
-      valueLength <= OVERFLOW_PAYLOAD_BYTES
-    ) {
-      return insert(
-        this.pager,
-        root,
-        u8,
-        keyOffset,
-        keyLength,
-        values,
-        valueOffset,
-        valueLength,
-        false,
-      );
-    }
-    this.pager.writeOverflow(
-      values.subarray(valueOffset, valueOffset + valueLength),
-      this.#payloadWords,
-    );
-    return insert(
-      this.pager,
-      root,
-      u8,
-      keyOffset,
-      keyLength,
-      this.#payload,
-      0,
-      OVERFLOW_PAYLOAD_BYTES,
-      true,
-    );
-  }
-
-  #delete(table: OpenTable, u8: Uint8Array, op: OperationReader): number {
-    if (this.#changes.wanted && !this.#tell(table, op.key(), undefined)) return 0;
-    return remove(this.pager, this.#touch(table), u8, op.keyOffset, op.keyLength) ? 1 : 0;
-  }
-
-  #deleteRange(table: OpenTable, op: OperationReader): number {
-    const bound = (has: number, inclusive: number, key: () => Uint8Array): Bound | null =>
-      op.flags & has ? { key: key(), inclusive: (op.flags & inclusive) !== 0 } : null;
-    const lower = bound(RANGE_HAS_LOWER, RANGE_LOWER_INCLUSIVE, () => op.key());
-    const upper = bound(RANGE_HAS_UPPER, RANGE_UPPER_INCLUSIVE, () => op.value());
-    if (this.#changes.wanted) this.#tellRange(table, lower, upper);
-    return removeRange(this.pager, this.#touch(table), lower, upper);
-  }
-
-  /** The id of a table, which is made if there is none of that name. */
-  #openTable(name: Uint8Array, codecs: Uint8Array, sink: OperationSink | null): number {
-    const known = this.#byName.get(decodeText(name));
-    if (known !== undefined) return known.entry.id;
-    const id = this.#next.nextTableId;
-    this.#createTable(name, codecs, id);
-    if (sink !== null) {
-      const operation = encodeOperation(OP_CREATE_TABLE, id, name, codecs);
-      sink.append(operation, 0, operation.length);
-    }
-    return id;
-  }
-
-  #createTable(nameBytes: Uint8Array, codecs: Uint8Array, id: number): void {
-    const name = decodeName(nameBytes);
-    // A log can say anything; a caller's name was checked by who took it.
-    if (
-      name === undefined || this.#byName.has(name) || id === 0 || id > ID_MAX ||
-      this.#byId.has(id) || codecs.length > CODECS_BYTES_MAX
-    ) {
-      throw new ManifoldError(
-        "corrupt",
-        `the table ${id}, ${JSON.stringify(name)}, cannot be made in column family "${this.name}"`,
-      );
-    }
-    this.#makeTable(name, decodeText(codecs), id);
-  }
-
-  /** Makes the table of the changes that the family keeps: `key` is that of the operation that makes the family. */
-  #keepChanges(key: Uint8Array): void {
-    const keepBytes = key.length === 8 ? getU53(new DataView(key.buffer), 0) : NaN;
-    // A log can say anything.
-    if (!isKeepBytes(keepBytes) || this.#next.nextTableId !== 1) {
-      throw new ManifoldError(
-        "corrupt",
-        `column family "${this.name}" cannot be made to keep ${keepBytes} bytes of its changes`,
-      );
-    }
-    this.#makeTable(CHANGES_TABLE, keptCodecs(keepBytes), 1);
-  }
-
-  #makeTable(name: string, codecs: string, id: number): void {
-    this.#next.nextTableId = Math.max(this.#next.nextTableId, id + 1);
-    this.#tablesChanged = true;
-    this.#touch(this.#addTable(name, { id, codecs, root: new TreeRoot() }));
-  }
-
-  #dropTable(table: OpenTable): number {
-    const { root, id } = table.entry;
-    const { count } = root;
-    if (this.#changes.wanted) {
-      this.#tellRange(table, null, null);
-      this.#changes.tellTableGone(table.label);
-    }
-    this.#touch(table);
-    dropTree(this.pager, root);
-    this.#byId.delete(id);
-    this.#byName.delete(table.name);
-    this.#tablesChanged = true;
-    this.#removeFromCatalog(table.name);
-    return count;
-  }
-
-  #removeFromCatalog(name: string): void {
-    const key = new TextEncoder().encode(name);
-    this.#changeCatalog((root) => remove(this.pager, root, key, 0, key.length));
-  }
-
-  #changeCatalog(change: (root: TreeRoot) => void): void {
-    this.pager.table = 0;
-    const root = catalogRoot(this.#next);
-    change(root);
-    this.#next.root.set(root.ref);
-    this.#next.height = root.height;
-    this.#next.tables = root.count;
   }
 
   /** All that a version does is applied; a recovery says so after each, else {@linkcode FamilyEngine.seal} does. */
@@ -573,14 +217,7 @@ export class FamilyEngine implements PresentTables {
     this.endVersion();
     this.#parts.epochs.enter();
     try {
-      for (const table of this.#changed) {
-        if (this.#byId.get(table.entry.id) !== table) continue;
-        const key = new TextEncoder().encode(table.name);
-        const value = encodeTableEntry(table.entry);
-        this.#changeCatalog((root) =>
-          insert(this.pager, root, key, 0, key.length, value, 0, value.length, false)
-        );
-      }
+      this.#tables.seal();
     } finally {
       this.#parts.epochs.leave();
     }
@@ -606,7 +243,7 @@ export class FamilyEngine implements PresentTables {
     this.#changes.published(this.version);
     if (this.#changes.kept !== undefined) this.#parts.slots.wakeReaders(this.slot);
     this.#tellRetired();
-    this.#forgetChanges();
+    this.#tables.published();
     this.#endGroup();
   }
 
@@ -617,23 +254,15 @@ export class FamilyEngine implements PresentTables {
     this.#parts.slots.unprepare(this.slot);
     this.pager.discard();
     this.#changes.discard();
-    for (const table of this.#changed) table.entry.root.copyFrom(table.before);
-    const reload = this.#tablesChanged;
-    this.#forgetChanges();
+    const reload = this.#tables.discard();
     this.#endGroup();
     if (!reload) return;
     this.#parts.epochs.enter();
     try {
-      this.#loadTables();
+      this.#tables.load(this.#published);
     } finally {
       this.#parts.epochs.leave();
     }
-  }
-
-  #forgetChanges(): void {
-    for (const table of this.#changed) table.changed = false;
-    this.#changed = [];
-    this.#tablesChanged = false;
   }
 
   #endGroup(): void {

@@ -81,6 +81,8 @@ export class FamilyPager implements PageWriter, Reclaiming {
   readonly #stock: number[];
   readonly #stockMax: number;
   #spillHand = 0;
+  /** Whether a reader had a version pinned when pins were looked at last. */
+  #hasReaders = false;
   #version = 0;
   #versionLow = 0;
   #versionHigh = 0;
@@ -262,6 +264,7 @@ export class FamilyPager implements PageWriter, Reclaiming {
     const inProgress = slots.checkpointVersion(slot);
     const durable = slots.durableVersion(slot);
     const versions = pins.versionsOf(family);
+    this.#hasReaders = versions.length > 0;
     for (const version of [inProgress, durable]) {
       if (version >= 0 && !versions.includes(version)) versions.push(version);
     }
@@ -270,6 +273,11 @@ export class FamilyPager implements PageWriter, Reclaiming {
 
   unlink(page: number): void {
     this.#parts.store.frames.unlink(page);
+  }
+
+  hold(page: number): void {
+    // A checkpoint has its pages in the file, and nobody reads them there but after a crash.
+    if (!this.#hasReaders) this.#parts.store.frames.evict(page);
   }
 
   tag(): number {

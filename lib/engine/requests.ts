@@ -18,6 +18,13 @@
  * @module
  */
 
+import type { ErrorCode } from "../errors.ts";
+
+/** Why a request was refused before it changed anything. */
+export class Refusal {
+  constructor(readonly code: ErrorCode, readonly detail: number) {}
+}
+
 export const REQUEST_TRANSACTION = 1;
 export const REQUEST_TURN = 2;
 export const REQUEST_RELEASE = 3;

@@ -46,6 +46,8 @@ export interface Reclaiming {
   pins(): number[];
   /** Takes a page's mapping away. */
   unlink(page: number): void;
+  /** A page is held by a pin, for longer: its frame may be of more use to others. */
+  hold(page: number): void;
   /** Tags what was unlinked so far. */
   tag(): number;
   /** Gives a run to the allocator. */
@@ -109,6 +111,7 @@ export class RetiredPages {
           let held = this.#held.get(pin);
           if (held === undefined) this.#held.set(pin, held = new Runs());
           held.push(runs.page[i], runs.pages[i], runs.birth[i], runs.retired[i]);
+          if (runs.pages[i] === 1) family.hold(runs.page[i]);
           continue;
         }
         if (runs.pages[i] === 1) family.unlink(runs.page[i]);

@@ -33,7 +33,7 @@ import { Statistics } from "../memory/statistics.ts";
 import { isAlive } from "../memory/threads.ts";
 import { putU53 } from "../storage/bytes.ts";
 import { PageError } from "../storage/page_error.ts";
-import { FamilyEngine, type FamilyParts, Refusal } from "./family.ts";
+import { FamilyEngine, type FamilyParts } from "./family.ts";
 import type { Inbox, Request } from "./inbox.ts";
 import { type JointPart, type JointTransaction, readJoint } from "./joint.ts";
 import {
@@ -51,6 +51,7 @@ import {
   DETAIL_PAGE,
   DETAIL_TURN_OVER,
   FLAG_EVENTUAL,
+  Refusal,
   REQUEST_CREATE,
   REQUEST_DROP,
   REQUEST_JOINT,

@@ -255,6 +255,12 @@ export class Frames {
     return frame;
   }
 
+  /** Empties the frame of a page that is in the file; the next to look it up reads it again. */
+  evict(page: number): void {
+    const frame = this.find(page);
+    if (frame >= 0 && this.pageOf(frame) === page) this.#evictIfClean(frame);
+  }
+
   /**
    * Sends a frame to limbo if it holds a page of `family`, and no other frame, even if that page has
    * gone elsewhere. Inside an epoch, which keeps the frame from being filled with something else.

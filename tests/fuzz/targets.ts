@@ -6,7 +6,7 @@
  */
 
 import { decodeTableEntry, encodeTableEntry } from "../../lib/engine/catalog.ts";
-import { Refusal } from "../../lib/engine/family.ts";
+import { Refusal } from "../../lib/engine/requests.ts";
 import { ManifoldError } from "../../lib/errors.ts";
 import { LogReader, readLogHeader } from "../../lib/log/log_file.ts";
 import { operationMemory, OperationReader } from "../../lib/log/operations.ts";

@@ -282,9 +282,9 @@ export const BREAKAGES: readonly Breakage[] = [
   ),
   instead(
     "validate against the version before the group",
-    "lib/engine/family.ts",
-    "return table?.entry.root;",
-    "return ON ? table?.before : table?.entry.root;",
+    "lib/engine/family_tables.ts",
+    "    return table?.entry.root;",
+    "    return ON ? table?.before : table?.entry.root;",
   ),
   {
     name: "release the pin before the verdict",

@@ -103,6 +103,7 @@ function reuse(world: World, { checksum, note }: Actor): void {
     horizon: () => epochs.horizon(),
     pins: () => pins.versionsOf(FAMILY),
     unlink: (page) => void frames.unlink(page),
+    hold: (page) => frames.evict(page),
     tag: () => epochs.tag(),
     giveBack: () => void (free = true),
   };
