@@ -42,8 +42,10 @@ import { append, ByteWriter } from "./codec_writer.ts";
 import { encodeWith } from "./encode.ts";
 import type { KeyBound } from "./range.ts";
 
-/** A chunk is finished when it is this long, so that growing copies little; bytes. */
-const CHUNK_BYTES = 16 * 2 ** 20;
+/** What a chunk has room for, bytes: memory that is doubled again and again ends here. */
+const CHUNK_CAPACITY = 16 * 2 ** 20;
+/** A chunk is finished when it is this long, before it would have to grow; bytes. */
+const CHUNK_BYTES = CHUNK_CAPACITY - 2 ** 16;
 /** Longer operations are handed over with their memory instead of being copied again; bytes. */
 const HANDED_OVER_BYTES = 2 ** 18;
 
@@ -304,7 +306,8 @@ export class OperationsWriter {
       out.bytes.fill(0, end, end + padding);
     }
     putOperationHeader(out.bytes, at, kind, flags, keyLength, id, valueLength);
-    if (out.length >= CHUNK_BYTES) this.#seal();
+    // After one chunk, more is likely to come.
+    if (out.length >= CHUNK_BYTES) this.#seal(CHUNK_CAPACITY);
   }
 
   /** How much there is, for {@linkcode rollback}. */
@@ -330,14 +333,14 @@ export class OperationsWriter {
     append(this.#out, kept);
   }
 
-  /** Finishes the chunk in the making. */
-  #seal(): void {
+  /** Finishes the chunk in the making; the next one has room for so many bytes at first. */
+  #seal(capacity: number = FIRST_BYTES): void {
     if (this.#out.length === 0) return;
     const chunk = this.#out.view();
     this.#chunks.push(chunk);
     this.#chunkBytes += chunk.length;
     this.#lent = this.#out;
-    this.#out = new ByteWriter(FIRST_BYTES);
+    this.#out = new ByteWriter(capacity);
   }
 
   /** Whether it is worth another attempt: the value alone may fit where it did not behind others. */
