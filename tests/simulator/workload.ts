@@ -328,13 +328,18 @@ async function work(db: Database, scene: Scene, client: number): Promise<void> {
     actors.push(new Actor(db, scene, client, name, family, false));
   }
   actors.push(new Actor(db, scene, client, `own${client}`, undefined, true));
-  for (let i = 0; i < settings.steps; i++) {
-    const actor = actors[scene.below(actors.length)];
-    if (scene.chance(0.15)) await together(db, scene, client, actors);
-    else await actor.act();
-    if (scene.chance(0.05)) await checkCross(db, `client ${client}`);
+  try {
+    for (let i = 0; i < settings.steps; i++) {
+      const actor = actors[scene.below(actors.length)];
+      if (scene.chance(0.15)) await together(db, scene, client, actors);
+      else await actor.act();
+      if (scene.chance(0.05)) await checkCross(db, `client ${client}`);
+    }
+    for (const actor of actors) await actor.rest();
+  } finally {
+    // Where it ends early, the others' transactions may wait to be run again, and must not meet the close.
+    for (const actor of actors) await actor.answered();
   }
-  for (const actor of actors) await actor.rest();
 }
 
 /**
@@ -492,6 +497,11 @@ class Actor {
   async rest(): Promise<void> {
     await this.settled();
     this.#release();
+  }
+
+  /** All that was asked for has been answered, in whatever way. */
+  async answered(): Promise<void> {
+    for (const answer of this.#pending.splice(0)) await answer;
   }
 
   /** Makes the client's own family, or deletes it. */
