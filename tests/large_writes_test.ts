@@ -57,13 +57,15 @@ test("large writes: writes to one key take effect in their order, and range dele
   const random = Random.fromEnvironment("large writes, order");
   await using db = await openInMemory();
   const family = await db.columnFamily("f");
-  const tables = ["ants", "bees"].map((name) => family.table(name, { key: text, value: text }));
+  // Two that have most of it, and more than are sorted at once.
+  const names = ["ants", "bees", ...Array.from({ length: 20 }, (_, i) => `bugs ${i}`)];
+  const tables = names.map((name) => family.table(name, { key: text, value: text }));
   const models = tables.map(() => new Map<string, string>());
   const prefixes = ["", "x", "a rather long prefix, ", "a rather long prefix, and more of it, "];
   for (let round = 0; round < 3; round++) {
     const batch: Batch = family.batch();
     for (let i = 0; i < 9000; i++) {
-      const which = random.int(2);
+      const which = random.chance(0.9) ? random.int(2) : random.int(tables.length);
       const [table, model] = [tables[which], models[which]];
       const key = random.pick(prefixes) + random.int(300);
       if (random.chance(0.2)) {

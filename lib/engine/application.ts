@@ -36,6 +36,8 @@ import { SORTED_MAX, WriteOrder } from "./write_order.ts";
 
 /** Writes of transactions from so many bytes of operations on are applied in the order of their keys. */
 const SORTED_BYTES_MIN = 2 ** 20;
+/** So many tables' writes wait to be sorted at once. */
+const SORTED_TABLES_MAX = 16;
 
 /** Where accepted operations go: the log's record in the making. */
 export interface OperationSink {
@@ -152,9 +154,7 @@ export class Application {
           const table = tables.byId(reader.table)!;
           if (!isWrite) removed += this.#deleteRange(table, reader);
           else if (!sorts) removed += this.#write(table, reader);
-          else if (this.#order(table, reader) === SORTED_MAX) {
-            removed += this.#applySorted(memory, to);
-          }
+          else removed += this.#order(table, reader, to);
         }
       }
     }
@@ -170,15 +170,17 @@ export class Application {
     this.#orders.clear();
   }
 
-  /** Has the write wait to be sorted; how many of its table do. */
-  #order(table: OpenTable, reader: OperationReader): number {
+  /** Has the write wait to be sorted; applies all that wait when they are too many. Returns as {@linkcode apply}. */
+  #order(table: OpenTable, reader: OperationReader, to: number): number {
+    let removed = 0;
     let order = this.#orders.get(table);
     if (order === undefined) {
+      if (this.#orders.size === SORTED_TABLES_MAX) removed = this.#applySorted(reader.memory, to);
       order = this.#spareOrders.pop() ?? new WriteOrder();
       this.#orders.set(table, order);
     }
     order.add(reader);
-    return order.count;
+    return order.count < SORTED_MAX ? removed : removed + this.#applySorted(reader.memory, to);
   }
 
   /** Applies the writes that wait, all in `memory` before `to`; how many entries they removed or replaced. */

@@ -8,25 +8,32 @@
  * @module
  */
 
-import { commonBytes, hintOf } from "../tree/bytes.ts";
 import type { OperationReader } from "../log/operations.ts";
+import { allocateBytes } from "../storage/bytes.ts";
+import { commonBytes, hintOf } from "../tree/bytes.ts";
 
 /** Writes that are sorted at once: their number has this many values in a key of the sort. */
 const INDEX_BITS = 20;
 export const SORTED_MAX = 2 ** INDEX_BITS;
 const START_WRITES = 1024;
+/** What is noted of a write: a number to sort by, where it begins, where its key is. */
+const WRITE_BYTES = 8 + 4 + 8;
 /** Memory for more writes than this is not kept. */
 const KEPT_WRITES_MAX = 2 ** 16;
 
 /** Writes to one table, as bytes where their operations begin. */
 export class WriteOrder {
   count = 0;
-  #starts = new Uint32Array(START_WRITES);
+  #sorted!: Float64Array;
+  #starts!: Uint32Array;
   /** Where their keys begin and how long they are. */
-  #keys = new Uint32Array(START_WRITES * 2);
-  #sorted = new Float64Array(START_WRITES);
+  #keys!: Uint32Array;
   /** Bytes that the keys so far share. */
   #shared = 0;
+
+  constructor() {
+    this.#allocate(START_WRITES);
+  }
 
   /** Notes the write that the reader stands on. */
   add(reader: OperationReader): void {
@@ -72,9 +79,11 @@ export class WriteOrder {
     this.#keys.set(keys);
   }
 
+  /** @throws {ManifoldError} `too-large` */
   #allocate(writes: number): void {
-    this.#starts = new Uint32Array(writes);
-    this.#keys = new Uint32Array(writes * 2);
-    this.#sorted = new Float64Array(writes);
+    const { buffer } = allocateBytes(writes * WRITE_BYTES, "the order of a transaction's writes");
+    this.#sorted = new Float64Array(buffer, 0, writes);
+    this.#starts = new Uint32Array(buffer, writes * 8, writes);
+    this.#keys = new Uint32Array(buffer, writes * 12, writes * 2);
   }
 }
