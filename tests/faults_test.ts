@@ -256,6 +256,25 @@ test(
     }),
 );
 
+/**
+ * A process was killed in front of its first sync, and the next one in its recovery, before the last meta page was synced.
+ * The third found a file that says it was closed, showed what it has, and lost it to a power cut: of the meta page
+ * only the system had known, and of the record in the log, which recovery begins with again, too.
+ */
+test("faults: a recovery makes the log durable before it changes the file", () =>
+  withTempDir(async (dir) => {
+    const image = join(dir, "image.manifold");
+    await dryRun(join(dir, "dry.manifold"), undefined, image);
+    using workers = new OneThread();
+    using faults = new FaultyRuntime();
+    await using _ = await open(image, optionsFor(workers.spawn));
+    const trail = faults.calls.map((call, i) => `${call} ${faults.paths[i]}`);
+    const write = trail.indexOf(`write ${image}`);
+    const sync = trail.indexOf(`sync ${image}-log`);
+    assert(write > 0, "nothing was recovered");
+    assert(sync > 0 && sync < write, trail.join("\n"));
+  }));
+
 /** Some faults in threads of their own, where more may go on at once than in one. */
 const IN_THREADS: readonly { role: string; at: number; kind: FaultKind }[] = [
   { role: "keeper", at: 3, kind: "enospc" }, // the log's beginning

@@ -140,8 +140,12 @@ export class KeeperLoop {
   #recover(): void {
     const { control } = this.#memory;
     const { shared } = this.#data;
-    const { scan, capacity } = this.#scan(this.#openLog());
+    const log = this.#openLog();
+    const { scan, capacity } = this.#scan(log);
     this.#isLossy = scan.damage !== undefined;
+    // What the log has may only be in the system's cache. If this process is killed before its last meta page is
+    // durable, the next one finds that page, shows what it leads to, and a power cut takes it back to the log.
+    this.#keeper.sync(log);
     this.#keeper.rewriteMeta();
     const busy = settleFamilies(this.#memory, scan, shared.rings.length, this.#data.path);
     this.#commit.begin(capacity, capacity);

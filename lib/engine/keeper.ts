@@ -80,6 +80,19 @@ export class Keeper {
     setDurableGeneration(memory.control, meta.generation);
   }
 
+  /** @throws {ManifoldError} `failed` */
+  sync(file: File): void {
+    try {
+      file.sync();
+    } catch (cause) {
+      throw new ManifoldError(
+        "failed",
+        `${file.path} could not be synced, so what it has on disk is unknown`,
+        { cause },
+      );
+    }
+  }
+
   /** Writes the chosen meta page again where it stands: it may only have been in the system's cache. */
   rewriteMeta(): void {
     this.#writeMeta(this.meta);
@@ -102,7 +115,7 @@ export class Keeper {
         log.write(LOG_HEADER_BYTES, new Uint8Array(filled));
       }
       log.write(0, encodeLogHeader({ uuid, salt, capacity, generation }, checksum));
-      this.#sync(log);
+      this.sync(log);
       syncName();
       this.#writeNextMeta({ ...this.meta, clean: false, salt, logPosition: 0 });
     } catch (error) {
@@ -222,7 +235,7 @@ export class Keeper {
       // As long as the directory says, which counts extents that were taken since the pages were
       // written: so a file that was cut off can be told from one whose last pages are not needed yet.
       extents.extendFile(file, arena.pageSize);
-      this.#sync(file); // pages, overflow extents and directory stand in one file
+      this.sync(file); // pages, overflow extents and directory stand in one file
       this.#writeNextMeta({
         ...this.meta,
         clean,
@@ -343,7 +356,7 @@ export class Keeper {
           { cause },
         );
       }
-      this.#sync(file);
+      this.sync(file);
       throw error;
     }
   }
@@ -351,7 +364,7 @@ export class Keeper {
   #writeMeta(meta: Meta): void {
     const { file, checksum, control } = this.#memory;
     file.write(metaOffset(meta.generation), encodeMeta(meta, checksum));
-    this.#sync(file);
+    this.sync(file);
     this.meta = meta;
     setDurableGeneration(control, meta.generation);
   }
@@ -371,18 +384,6 @@ export class Keeper {
         "failed",
         `${this.#memory.file.path}: the second meta page could not be written`,
         { cause: error },
-      );
-    }
-  }
-
-  #sync(file: File): void {
-    try {
-      file.sync();
-    } catch (cause) {
-      throw new ManifoldError(
-        "failed",
-        `${file.path} could not be synced, so what it has on disk is unknown`,
-        { cause },
       );
     }
   }

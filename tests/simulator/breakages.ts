@@ -59,10 +59,10 @@ export const BREAKAGES: readonly Breakage[] = [
         "      else file.write(start * arena.pageSize, padded);\n",
     }, {
       file: KEEPER,
-      from: "      this.#sync(file); // pages, overflow",
+      from: "      this.sync(file); // pages, overflow",
       to: `      if (!(${
         on("skip the sync of data pages and directory")
-      })) this.#sync(file); // overflow`,
+      })) this.sync(file); // overflow`,
     }],
   },
   {
@@ -71,7 +71,7 @@ export const BREAKAGES: readonly Breakage[] = [
       file: KEEPER,
       from: "    if (checkpoint.beyondLog) this.#writeMetaAgain();\n",
       to: `    if (${on("write the meta page before the directory")}) {\n` +
-        "      file.write(start * arena.pageSize, (this as any).late);\n      this.#sync(file);\n    }\n" +
+        "      file.write(start * arena.pageSize, (this as any).late);\n      this.sync(file);\n    }\n" +
         "    if (checkpoint.beyondLog) this.#writeMetaAgain();\n",
     }],
   },

@@ -64,6 +64,8 @@ function noSpace(call: string, path: string): ManifoldError {
 export class FaultyRuntime implements Disposable {
   /** The calls so far, in their order. */
   readonly calls: Call[] = [];
+  /** The file of each. */
+  readonly paths: string[] = [];
   /** The call that failed, and on which file. */
   hit: { readonly call: Call; readonly path: string } | undefined;
   /** Calls that change a file since the fault. */
@@ -100,6 +102,7 @@ export class FaultyRuntime implements Disposable {
 
   /** Counts a call; the fault that it has. */
   #count(call: Call, path: string): FaultKind | undefined {
+    this.paths.push(path);
     const number = this.calls.push(call) - 1;
     const kind = this.#kind;
     const isIt = this.#at >= 0 && number >= this.#at && this.hit === undefined &&
