@@ -16,6 +16,7 @@ import { commandOf } from "../bench/report/command_line.ts";
 import { comparePairs, compareReports } from "../bench/report/comparison.ts";
 import { formatFigure, formatTick } from "../bench/report/format.ts";
 import { picturesOf } from "../bench/report/pictures.ts";
+import { moduleKinds } from "../bench/engines/mod.ts";
 import { UsageError } from "../bench/support/errors.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "./support/assert.ts";
 import { runScript, spawnScript } from "./support/child.ts";
@@ -188,6 +189,12 @@ test("bench report: the command is the one that measures these rows", () => {
     commandOf(report, report.parts[0]),
     "deno task bench --runs 3 --suites callers --only get --engines manifold,rocksdb --native --scale 0.1",
   );
+});
+
+test("bench report: what is told of a peer has its version", () => {
+  const told = Object.fromEntries(moduleKinds.map(({ name, settings }) => [name, settings]));
+  assertMatch(told.lmdb, /^\d+\.\d+\.\d+, /);
+  assertMatch(told.sqlite, /^SQLite \d+\.\d+\.\d+, /);
 });
 
 test("bench report: figures are short, and in the unit that suits them", () => {

@@ -2,9 +2,9 @@
  * Whether this tree is slower than the commit before it, on the few rows that tell it within seconds on any
  * machine: `deno task bench:regression`. Exits with 1 if it is.
  *
- * Both trees do the same work by turns in each of a few processes, see `regression_run.ts`. A row counts as
- * slower if the median of the processes' ratios is worse than the limit, and each of them is worse than
- * 1. In memory: what a disk does varies more than anything that is looked for here.
+ * Both trees do the same work by turns in each of a few processes, and what counts is processor time, see
+ * `regression_run.ts`: a busy machine disturbs both alike. A row is slower if the median of the processes' ratios is
+ * worse than the limit, and each of them is worse than 1. All is in memory: a disk varies by more than is looked for.
  *
  * @module
  */
@@ -28,11 +28,11 @@ const HELP = `Usage: regression.ts [options]
   --most F          a row may be slower by this factor (default 1.5)
   --help`;
 
-/** Processes that measure; some fewer, but not fewer than the least, if the machine is slow. */
+/** Processes that measure; fewer, but not fewer than the least, if the machine is slow. */
 const PROCESSES = 5;
 const LEAST_PROCESSES = 3;
 /** No process is begun later than this, unless there have been too few. */
-const BEGIN_MS = 24_000;
+const BEGIN_MS = 16_000;
 
 const own = fileURLToPath(new URL("../../", import.meta.url));
 
