@@ -75,7 +75,8 @@ function formatFloor(value: number, unit: string): string {
 }
 
 function foundCell(floor: Floor | undefined): string {
-  if (floor?.found === undefined) return "not run";
+  if (floor === undefined) return "–";
+  if (floor.found === undefined) return "not run";
   const { median, least, most } = floor.found;
   const told = formatFloor(median, floor.unit);
   const spread = least === most
@@ -84,20 +85,28 @@ function foundCell(floor: Floor | undefined): string {
   return `${floor.met ? "met" : "**missed**"}: ${told}${spread}`;
 }
 
+/** Floors of one name may ask for something else on another runtime. */
+function floorKey({ name, about }: Floor): string {
+  return `${name}: ${about}`;
+}
+
 function targetsSection(reports: readonly BenchReport[]): string {
-  const all = new Map(reports.flatMap(({ floors }) => floors).map((floor) => [floor.name, floor]));
-  const rows = [...all.values()].map(({ name, about, least, most, unit }) => [
+  const all = new Map(
+    reports.flatMap(({ floors }) => floors).map((floor) => [floorKey(floor), floor]),
+  );
+  const rows = [...all].map(([key, { name, about, least, most, unit }]) => [
+    name,
     about,
     least === undefined ? `≤ ${formatFloor(most!, unit)}` : `≥ ${formatFloor(least, unit)}`,
-    ...reports.map(({ floors }) => foundCell(floors.find((floor) => floor.name === name))),
+    ...reports.map(({ floors }) => foundCell(floors.find((floor) => floorKey(floor) === key))),
   ]);
-  const head = ["target", "asked for", ...reports.map(({ runtime }) => runtime)];
-  const table = markdownTable(head, rows, head.map((_, i) => i === 0 ? "left" : "right"));
+  const head = ["target", "what", "asked for", ...reports.map(({ runtime }) => runtime)];
+  const table = markdownTable(head, rows, head.map((_, i) => i < 2 ? "left" : "right"));
   const summary = reports.map((report) => {
     const run = report.floors.filter(({ found }) => found !== undefined);
-    const missed = run.filter(({ met }) => !met).map(({ about }) => about);
+    const missed = run.filter(({ met }) => !met).map(({ name }) => `\`${name}\``);
     const told = `${runtimeName(report)}: ${run.length - missed.length} of ${run.length} met`;
-    return `- ${told}${missed.length === 0 ? "" : `; missed: ${missed.join("; ")}`}.`;
+    return `- ${told}${missed.length === 0 ? "" : `; missed: ${missed.join(", ")}`}.`;
   });
   return `## Targets\n\n${summary.join("\n")}\n\n${table}`;
 }

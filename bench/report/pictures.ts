@@ -114,15 +114,19 @@ function checkpoints(reports: Reports): Chart[] {
     title,
     group: "opening",
     rows: [
-      { row: `put_quiet_${percentile}`, name: "no checkpoint" },
-      { row: `put_busy_${percentile}`, name: "during a checkpoint" },
-      { row: `raw_quiet_${percentile}`, name: "fdatasync, none", tone: "script" as const },
-      { row: `raw_busy_${percentile}`, name: "fdatasync, during one", tone: "script" as const },
+      { row: `put_quiet_${percentile}`, name: "put, no checkpoint" },
+      { row: `put_busy_${percentile}`, name: "put, during one" },
+      {
+        row: `raw_quiet_${percentile}`,
+        name: "disk alone, no checkpoint",
+        tone: "script" as const,
+      },
+      { row: `raw_busy_${percentile}`, name: "disk alone, during one", tone: "script" as const },
     ],
   });
   return barChart(reports, [
-    panel("Half of the single puts took at most", "p50"),
-    panel("99 % of the single puts took at most", "p99"),
+    panel("Half of them took at most", "p50"),
+    panel("99 % of them took at most", "p99"),
   ], {
     file: "checkpoints.svg",
     title: "Puts during a checkpoint",

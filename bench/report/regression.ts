@@ -10,11 +10,12 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { UsageError } from "../support/errors.ts";
 import { benchScript, finish, killAll, start } from "../support/processes.ts";
 import type { Series } from "./bench_json.ts";
 import { exitWith, limitOf } from "./command.ts";
@@ -32,7 +33,7 @@ const HELP = `Usage: regression.ts [options]
 const PROCESSES = 5;
 const LEAST_PROCESSES = 3;
 /** No process is begun later than this, unless there have been too few. */
-const BEGIN_MS = 16_000;
+const BEGIN_MS = 15_000;
 
 const own = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -108,6 +109,9 @@ async function regression(): Promise<number> {
   const dir = mkdtempSync(join(tmpdir(), "manifold-base-"));
   try {
     if (values.against === undefined) checkOut(values.base, dir);
+    else if (!existsSync(join(values.against, "mod.ts"))) {
+      throw new UsageError(`--against ${values.against}: it has no mod.ts`);
+    }
     const rates = await measure(values.against ?? dir);
     const rows = [...rates].map(([row, [old, now]]) =>
       comparePairs(seriesOf(row, old), seriesOf(row, now), most)

@@ -36,8 +36,8 @@ const BATCHES = 5;
 const BATCH_ENTRIES = 200;
 
 /** Turns of each tree on each row, and how many of them come first and do not count: code is being compiled. */
-const TURNS = 65;
-const WARMING = 20;
+const TURNS = 45;
+const WARMING = 15;
 /** The turn that counts is the one that as large a part of them was better than: one whose caches were its own. */
 const UNDISTURBED = 0.1;
 
