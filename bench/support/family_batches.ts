@@ -67,6 +67,18 @@ export class FamilyWriter {
   }
 }
 
+/** As many entries of 1 KiB in one batch. */
+export async function fillFamily(
+  db: Database,
+  name: string,
+  seed: number,
+  count: number,
+): Promise<void> {
+  const value = new Uint8Array(LARGE_BYTES).fill(7);
+  const keys = new KeySource(seed).many(count);
+  await table(await db.columnFamily(name)).setMany(keys.map((key) => [key, value] as const));
+}
+
 /** How many entries are there after all of that. */
 export async function writtenEntries(db: Database, family: string): Promise<number> {
   return table(await db.columnFamily(family)).count();
