@@ -89,7 +89,14 @@ async function measure(base: string): Promise<Map<string, [old: number[], now: n
 }
 
 function seriesOf(row: string, runs: readonly number[]): Series {
-  return { group: "workloads", row, engine: "manifold", unit: "/s", better: "more", runs };
+  return {
+    group: "workloads",
+    row,
+    engine: "manifold",
+    unit: "/processor s",
+    better: "more",
+    runs,
+  };
 }
 
 async function regression(): Promise<number> {
