@@ -17,8 +17,15 @@ import { UnavailableError, UsageError } from "./support/errors.ts";
 import { floorsOf } from "./support/floors.ts";
 import { jsonReport, type Machine } from "./support/json_report.ts";
 import { countAllSyncs, measure } from "./support/measure.ts";
+import { enginesOf, measureSuites } from "./support/measure_suites.ts";
 import { killAll } from "./support/processes.ts";
-import { floorsTable, ratiosTable, resultsTable, syncsTable } from "./support/report.ts";
+import {
+  floorsTable,
+  ratiosTable,
+  resultsTable,
+  suiteTable,
+  syncsTable,
+} from "./support/report.ts";
 import { readSettings } from "./support/settings.ts";
 import { requireStrace } from "./support/syncs.ts";
 import { rows } from "./support/workloads.ts";
@@ -39,7 +46,7 @@ async function main(): Promise<number> {
     console.log(settings);
     return 0;
   }
-  const { runs, scale, names, engines } = settings;
+  const { runs, scale, names, suites, engines } = settings;
   const machine = thisMachine();
   // Before anything is measured: it may fail, and it takes a while.
   if (settings.syncs) requireStrace();
@@ -63,15 +70,22 @@ async function main(): Promise<number> {
       console.log(`${settings.parent} is in memory: durable writes cost nothing there. See --dir.`);
     }
     const results = await measure(settings, dir);
+    const suiteResults = await measureSuites(settings, dir);
     const syncs = settings.syncs ? await countAllSyncs(settings, dir) : undefined;
-    const floors = floorsOf(results);
+    const floors = floorsOf(results, suiteResults);
     const chosen = rows.filter(({ name }) => names.includes(name));
-    console.log(`\n${resultsTable(chosen, engines, results)}`);
-    if (engines.length > 1) console.log(`\n${ratiosTable(chosen, engines, results)}`);
+    if (chosen.length > 0) {
+      console.log(`\n${resultsTable(chosen, engines, results)}`);
+      if (engines.length > 1) console.log(`\n${ratiosTable(chosen, engines, results)}`);
+    }
+    for (const suite of suites) {
+      console.log(`\n${suiteTable(suite, enginesOf(suite, engines), suiteResults)}`);
+    }
     if (syncs !== undefined) console.log(`\n${syncsTable(chosen, engines, syncs)}`);
     console.log(`\n${floorsTable(floors)}`);
     if (settings.json !== undefined) {
-      writeFileSync(settings.json, jsonReport(machine, settings, results, floors, syncs));
+      const findings = { results, suiteResults, floors, syncs };
+      writeFileSync(settings.json, jsonReport(machine, settings, findings));
     }
     return settings.enforce && floors.some(({ met }) => met === false) ? 1 : 0;
   } finally {

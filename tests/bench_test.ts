@@ -4,15 +4,25 @@
  */
 
 import { missingIn } from "../bench/native/build.ts";
-import { Results } from "../bench/support/results.ts";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { engineKinds } from "../bench/engines/mod.ts";
+import { suites } from "../bench/suites/mod.ts";
+import { floorsOf } from "../bench/support/floors.ts";
+import { Latencies, latencyRows } from "../bench/support/latencies.ts";
+import { EVENNESS, Results, rowKey } from "../bench/support/results.ts";
 import { syncsByWorkload } from "../bench/support/syncs.ts";
-import { assertEquals } from "./support/assert.ts";
+import { rows } from "../bench/support/workloads.ts";
+import { assert, assertEquals } from "./support/assert.ts";
+import { runScript } from "./support/child.ts";
+import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
 
 function resultsOf(all: Record<string, number[]>, figure: "opsPerSecond" | "bytes"): Results {
   const results = new Results();
+  const better = figure === "bytes" ? "less" : "more";
   for (const [engine, values] of Object.entries(all)) {
-    for (const value of values) results.add(engine, "w", figure, value);
+    for (const value of values) results.add({ engine, workload: "w", figure, better }, value);
   }
   return results;
 }
@@ -71,3 +81,82 @@ test("bench: a header or a library that is missing is named", () => {
   assertEquals(missingIn("/usr/bin/ld: cannot find -llmdb: No such file"), "the library lmdb");
   assertEquals(missingIn("a.cc:9: error: expected ';'"), undefined);
 });
+
+test("bench: a percentile is what that part took at most", () => {
+  const latencies = new Latencies();
+  for (let ms = 100; ms >= 1; ms--) latencies.add(ms);
+  assertEquals(latencies.results("all"), [
+    { row: "all_p50", value: 50_000 },
+    { row: "all_p95", value: 95_000 },
+    { row: "all_p99", value: 99_000 },
+    { row: "all_max", value: 100_000 },
+  ]);
+  const rows = latencyRows("all", "them").map(({ name }) => name);
+  assertEquals(rows, latencies.results("all").map(({ row }) => row));
+});
+
+test("bench: names of suites, their rows and engines are well-formed and told once", () => {
+  const engines = engineKinds.map(({ name }) => name);
+  assertEquals(new Set(suites.map(({ name }) => name)).size, suites.length);
+  for (const suite of suites) {
+    assertEquals(suite.engines[0], "manifold");
+    for (const engine of suite.engines) assert(engines.includes(engine), engine);
+    const rows = suite.rows.map(({ name }) => name);
+    assertEquals(new Set(rows).size, rows.length);
+    for (const name of [suite.name, ...rows]) assert(/^[a-z0-9_]+$/.test(name), name);
+  }
+});
+
+test("bench: every floor is of something that is measured", () => {
+  const [results, suiteResults] = [new Results(), new Results()];
+  const measure = { figure: "opsPerSecond", better: "more" } as const;
+  for (const { name: engine } of engineKinds) {
+    for (const { name } of rows) {
+      results.add({ engine, workload: name, ...measure }, 1);
+      results.add({ engine, workload: name + EVENNESS, ...measure }, 1);
+    }
+  }
+  for (const { name: suite, engines, rows } of suites) {
+    for (const engine of engines) {
+      for (const { name } of rows) {
+        suiteResults.add({ engine, workload: rowKey(suite, name), ...measure }, 1);
+      }
+    }
+  }
+  const floors = floorsOf(results, suiteResults);
+  assertEquals(floors.filter(({ found }) => found === undefined), []);
+  // None of those that are told only if their peers were run is missing.
+  for (const name of ["n_load", "n_fam_4"]) assert(floors.some((floor) => floor.name === name));
+  assertEquals(new Set(floors.map(({ name }) => name)).size, floors.length);
+});
+
+interface SuiteFigure {
+  readonly suite: string;
+  readonly engine: string;
+  readonly row: string;
+  readonly median: number;
+  readonly runs: readonly number[];
+}
+
+const mainScript = new URL("../bench/main.ts", import.meta.url);
+
+for (const suite of suites) {
+  test(
+    `bench: the suite ${suite.name} gives all its rows`,
+    { timeoutMs: 300_000 },
+    () =>
+      withTempDir(async (dir) => {
+        const json = join(dir, "found.json");
+        const options = `--runs 1 --engines manifold --scale 0.01 --dir ${dir} --json ${json}`;
+        const args = ["--suites", suite.name, ...options.split(" ")];
+        await runScript("self", mainScript, args, { permissions: ["-A", "--unstable-kv"] });
+        const report = JSON.parse(readFileSync(json, "utf8"));
+        assertEquals(report.results, []);
+        const found: SuiteFigure[] = report.suites;
+        assertEquals(found.map(({ row }) => row), suite.rows.map(({ name }) => name));
+        for (const one of found) {
+          assertEquals([one.suite, one.engine, one.runs], [suite.name, "manifold", [one.median]]);
+        }
+      }),
+  );
+}

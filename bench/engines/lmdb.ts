@@ -7,12 +7,15 @@ import {
   type Entry,
   type ModuleKind,
 } from "../support/engine.ts";
+import { packageVersion } from "./versions.ts";
 
 export const lmdb: ModuleKind = {
   name: "lmdb",
   title: "lmdb-js",
-  // Without it a commit is acknowledged before the disk has it.
-  settings: "overlappingSync: false, binary keys and values",
+  get settings() {
+    // With overlapping syncs a commit is acknowledged before the disk has it.
+    return `${packageVersion("lmdb")}, overlappingSync: false, binary keys and values`;
+  },
   shrink: 1,
   runtimes: ["deno", "bun"],
   async open(dir): Promise<Engine> {

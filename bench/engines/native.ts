@@ -1,13 +1,17 @@
 import { nativeProgram } from "../native/build.ts";
 import type { ProgramKind } from "../support/engine.ts";
+import { headerVersion } from "./versions.ts";
 
 /** Peers without a runtime between them and the disk, see `native/`. */
 export const nativeKinds: readonly ProgramKind[] = [
   {
     name: "rocksdb",
     title: "RocksDB",
-    settings:
-      "C++, sync: true, Bloom filter, block cache 1 GiB; loads around its log, then flushes",
+    get settings() {
+      const version = headerVersion("rocksdb/version.h", "ROCKSDB_");
+      return `C++ ${version}, sync: true, Bloom filter, block cache 1 GiB; loads around its log, ` +
+        "then flushes";
+    },
     shrink: 1,
     runtimes: ["deno", "bun"],
     program: nativeProgram,
@@ -15,7 +19,10 @@ export const nativeKinds: readonly ProgramKind[] = [
   {
     name: "lmdb-c",
     title: "LMDB",
-    settings: "C, every commit synced, one read transaction; ranges of ten are not copied",
+    get settings() {
+      const version = headerVersion("lmdb.h", "MDB_VERSION_");
+      return `C ${version}, every commit synced, one read transaction; ranges of ten are not copied`;
+    },
     shrink: 1,
     runtimes: ["deno", "bun"],
     program: nativeProgram,

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import process from "node:process";
 import { thisRuntime } from "../../tests/support/child.ts";
 import { addOneTo, COUNTER_BYTES, type Entry, type ModuleKind } from "../support/engine.ts";
 
@@ -33,7 +34,8 @@ async function openSqlite(path: string): Promise<Sqlite> {
 export const sqlite: ModuleKind = {
   name: "sqlite",
   title: thisRuntime === "bun" ? "bun:sqlite" : "node:sqlite",
-  settings: "WAL, synchronous=FULL, WITHOUT ROWID, cache_size 1 GB",
+  settings: `SQLite ${process.versions.sqlite}, ` +
+    "WAL, synchronous=FULL, WITHOUT ROWID, cache_size 1 GB",
   shrink: 1,
   runtimes: ["deno", "bun"],
   async open(dir) {

@@ -10,6 +10,12 @@ import { KeySource } from "./keys.ts";
 export const LOAD_ENTRIES = 500_000;
 /** How long callers go on, ms. */
 const CALLERS_MS = 1500;
+
+/** The same for a part of the work: too short a time would show nothing but its beginning. */
+export function callersMs(scale: number): number {
+  return CALLERS_MS * Math.min(1, Math.max(0.1, scale));
+}
+
 /** Transactions choose among so many counters, whose keys are the first of the loaded ones. */
 export const COUNTERS = 100_000;
 
@@ -50,7 +56,7 @@ export class Context {
 
   /** How long callers go on, ms. */
   get callersMs(): number {
-    return CALLERS_MS * Math.min(1, Math.max(0.1, this.scale));
+    return callersMs(this.scale);
   }
 
   batch(count: number, value: Uint8Array): Entry[] {

@@ -4,8 +4,10 @@
  * @module
  */
 
+import type { EngineKind } from "./engine.ts";
 import type { Floor } from "./floors.ts";
-import { median, type Results } from "./results.ts";
+import type { Suite } from "../suites/suite.ts";
+import { median, type Results, rowKey } from "./results.ts";
 import type { Settings } from "./settings.ts";
 import type { Syncs } from "./syncs.ts";
 
@@ -15,12 +17,30 @@ export interface Machine {
   readonly cpu: string;
 }
 
+/** All that was found. */
+export interface Findings {
+  /** Of the workloads. */
+  readonly results: Results;
+  /** Of the suites. */
+  readonly suiteResults: Results;
+  readonly floors: readonly Floor[];
+  readonly syncs: readonly Syncs[] | undefined;
+}
+
+function suiteFigures(suite: Suite, engines: readonly EngineKind[], results: Results) {
+  return engines.flatMap(({ name: engine }) =>
+    suite.rows.flatMap(({ name: row, unit, better }) => {
+      const runs = results.of(engine, rowKey(suite.name, row))?.runs;
+      if (runs === undefined) return [];
+      return [{ suite: suite.name, engine, row, unit, better, median: median(runs), runs }];
+    })
+  );
+}
+
 export function jsonReport(
   { runtime, cpu }: Machine,
-  { runs, scale, names, engines }: Settings,
-  results: Results,
-  floors: readonly Floor[],
-  syncs: readonly Syncs[] | undefined,
+  { runs, scale, names, suites, engines }: Settings,
+  { results, suiteResults, floors, syncs }: Findings,
 ): string {
   const ratios = names.flatMap((workload) =>
     engines.filter(({ name }) => name !== "manifold").map((peer) => ({
@@ -41,6 +61,7 @@ export function jsonReport(
     }),
     // Manifold's to its peers', each run to the one of the same round.
     ratios: ratios.filter((ratio) => ratio.median !== undefined),
+    suites: suites.flatMap((suite) => suiteFigures(suite, engines, suiteResults)),
     syncs,
     floors,
   };

@@ -7,23 +7,22 @@
 import { readdirSync, rmSync, statSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import process from "node:process";
 import type { Measured } from "../runner.ts";
 import type { EngineKind } from "./engine.ts";
 import { benchScript, engineCommand, finish, start } from "./processes.ts";
+import { say } from "./progress.ts";
 import { formatFigure } from "./report.ts";
-import { Results } from "./results.ts";
+import { EVENNESS, Results } from "./results.ts";
 import type { Settings } from "./settings.ts";
 import { countSyncs, type Syncs } from "./syncs.ts";
 import { BULK_LOAD, RECOVERY, RECOVERY_ENTRIES, SIZE } from "./workloads.ts";
 
-const FIGURES = ["evenness", "opsPerSecond", "bytes", "microseconds"] as const;
-
-/** Progress goes to stderr, and only to a person. */
-const watched = process.stderr.isTTY === true;
-function say(line: string): void {
-  if (watched) process.stderr.write(`\r\x1b[2K${line}`);
-}
+const FIGURES = [
+  { figure: "evenness", better: "more" },
+  { figure: "opsPerSecond", better: "more" },
+  { figure: "bytes", better: "less" },
+  { figure: "microseconds", better: "less" },
+] as const;
 
 /** One run of an engine on the workloads of the table. */
 async function* runTable(
@@ -94,6 +93,7 @@ async function* runEngine(
 
 export async function measure(settings: Settings, dir: string): Promise<Results> {
   const results = new Results();
+  if (settings.names.length === 0) return results;
   for (let run = 1; run <= settings.runs; run++) {
     for (const engine of settings.engines) {
       const heading = `run ${run} of ${settings.runs}  ${engine.title}`;
@@ -101,10 +101,11 @@ export async function measure(settings: Settings, dir: string): Promise<Results>
       const own = join(dir, `${engine.name}-${run}`);
       await mkdir(own);
       for await (const { workload, ...found } of runEngine(engine, own, settings)) {
-        for (const figure of FIGURES) {
+        for (const { figure, better } of FIGURES) {
           const value = found[figure];
           if (value === undefined) continue;
-          results.add(engine.name, workload, figure, value);
+          const name = figure === "evenness" ? workload + EVENNESS : workload;
+          results.add({ engine: engine.name, workload: name, figure, better }, value);
           say(`${heading}  ${workload} ${formatFigure(figure, value)}`);
         }
       }

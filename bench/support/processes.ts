@@ -5,6 +5,7 @@
  */
 
 import { type Child, scriptCommand, spawnProgram } from "../../tests/support/child.ts";
+import type { Suite } from "../suites/suite.ts";
 import type { EngineKind } from "./engine.ts";
 
 /** A program and its arguments. */
@@ -35,10 +36,23 @@ export function engineCommand(
   return "program" in engine ? [engine.program(), ...args] : benchScript("runner.ts", args);
 }
 
-export function start([program, ...args]: Command): Child {
+/** What runs a suite on an engine: prints a line of JSON for each row, see `suite_runner.ts`. */
+export function suiteCommand(
+  suite: Suite,
+  engine: EngineKind,
+  dir: string,
+  scale: number,
+): Command {
+  return benchScript("suite_runner.ts", [suite.name, engine.name, dir, String(scale)]);
+}
+
+/** `ending`: what ends it, if the benchmarks end early. */
+export function start(
+  [program, ...args]: Command,
+  ending: "SIGKILL" | "SIGTERM" = "SIGKILL",
+): Child {
   const child = spawnProgram(program, args);
-  // Killed, strace would leave behind what it traces; it passes on what ends it gently.
-  running.set(child, program === "strace" ? "SIGTERM" : "SIGKILL");
+  running.set(child, ending);
   child.exited.finally(() => running.delete(child)).catch(() => {});
   return child;
 }

@@ -5,10 +5,11 @@
  */
 
 import Table from "cli-table3";
+import type { Suite } from "../suites/suite.ts";
 import type { EngineKind } from "./engine.ts";
 import type { Floor } from "./floors.ts";
 import type { Syncs } from "./syncs.ts";
-import { median, type Results, type Series, type Spread } from "./results.ts";
+import { median, type Results, rowKey, type Spread } from "./results.ts";
 
 const NOTHING = {
   "top": "",
@@ -61,7 +62,7 @@ export function formatBytes(bytes: number): string {
 }
 
 /** What was found, as it is told in a table. */
-export function formatFigure(figure: Series["figure"], value: number): string {
+export function formatFigure(figure: string, value: number): string {
   switch (figure) {
     case "opsPerSecond":
       return formatRate(value);
@@ -69,9 +70,16 @@ export function formatFigure(figure: Series["figure"], value: number): string {
       return formatBytes(value);
     case "microseconds":
       return `${value.toPrecision(3)} µs`;
-    case "evenness":
+    default:
       return value.toFixed(2);
   }
+}
+
+/** A figure of a suite, whose unit is told elsewhere, if it is not bytes. */
+export function formatUnit(unit: string, value: number): string {
+  if (unit === "bytes") return formatBytes(value);
+  if (unit.endsWith("/s")) return formatRate(value);
+  return value >= 1000 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
 }
 
 function formatRatio(ratio: number): string {
@@ -123,6 +131,33 @@ export function ratiosTable(
   return textOf(table);
 }
 
+/** One row per figure of a suite: what each engine found, and how many times as well Manifold did. */
+export function suiteTable(suite: Suite, engines: readonly EngineKind[], results: Results): string {
+  const peers = engines.filter(({ name }) => name !== "manifold");
+  const head = [
+    suite.name,
+    "unit",
+    ...engines.map(({ title }) => title),
+    ...peers.map(({ title }) => `against ${title}`),
+  ];
+  const table = plainTable(head, head.map((_, i) => i < 2 ? "left" : "right"));
+  for (const row of suite.rows) {
+    const key = rowKey(suite.name, row.name);
+    const all = engines.map((engine) => results.of(engine.name, key));
+    if (all.every((series) => series === undefined)) continue;
+    table.push([
+      row.name,
+      row.unit,
+      ...all.map((series) => series ? formatUnit(row.unit, median(series.runs)) : "–"),
+      ...peers.map((peer) => {
+        const ratio = results.against(peer.name, key);
+        return ratio === undefined ? "–" : formatSpread(ratio, "×");
+      }),
+    ]);
+  }
+  return textOf(table);
+}
+
 /** One row per workload that commits: how many syncs each engine asked for per commit. */
 export function syncsTable(
   rows: readonly { name: string }[],
@@ -152,13 +187,18 @@ export function floorsTable(floors: readonly Floor[]): string {
     "left",
   ]);
   for (const { name, about, least, most, unit, found, met } of floors) {
-    const format = unit === "/s" ? formatRate : (value: number) => value.toFixed(2);
+    const format = unit === "/s"
+      ? formatRate
+      : unit === "bytes"
+      ? formatBytes
+      : (value: number) => value.toFixed(2);
+    const suffix = unit === "bytes" ? "" : unit;
     const limit = least === undefined ? `≤ ${format(most!)}` : `≥ ${format(least)}`;
     table.push([
       name,
       about,
-      limit + unit,
-      found === undefined ? "–" : formatSpread(found, unit, format),
+      limit + suffix,
+      found === undefined ? "–" : formatSpread(found, suffix, format),
       met === undefined ? "not run" : met ? "met" : "MISSED",
     ]);
   }

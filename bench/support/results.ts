@@ -4,20 +4,29 @@
  * @module
  */
 
-import type { Figure } from "./context.ts";
-
 /** What follows a workload's name where its evenness is looked up. */
 export const EVENNESS = ".evenness";
 
-/** A workload on an engine. */
+/** What a row of a suite is called where all that was found is kept. */
+export function rowKey(suite: string, row: string): string {
+  return `${suite}.${row}`;
+}
+
+/** A workload, or a row of a suite, on an engine. */
 export interface Row {
   readonly engine: string;
   readonly workload: string;
 }
 
+/** What is found of a row. */
+export interface Measure extends Row {
+  /** What it is, or the unit of it. */
+  readonly figure: string;
+  readonly better: "more" | "less";
+}
+
 /** What one engine did on one workload. */
-export interface Series extends Row {
-  readonly figure: Figure | "evenness";
+export interface Series extends Measure {
   /** The values of the runs, in their order. */
   readonly runs: number[];
 }
@@ -27,10 +36,6 @@ export interface Spread {
   readonly median: number;
   readonly least: number;
   readonly most: number;
-}
-
-function isSmallerBetter(figure: Series["figure"]): boolean {
-  return figure === "bytes" || figure === "microseconds";
 }
 
 export function median(values: readonly number[]): number {
@@ -46,15 +51,11 @@ export function spreadOf(values: readonly number[]): Spread {
 export class Results {
   readonly #series = new Map<string, Series>();
 
-  add(engine: string, workload: string, figure: Series["figure"], value: number): void {
-    const name = figure === "evenness" ? workload + EVENNESS : workload;
-    const key = `${engine} ${name}`;
+  add(measure: Measure, value: number): void {
+    const key = `${measure.engine} ${measure.workload}`;
     const series = this.#series.get(key);
-    if (series === undefined) {
-      this.#series.set(key, { engine, workload: name, figure, runs: [value] });
-    } else {
-      series.runs.push(value);
-    }
+    if (series === undefined) this.#series.set(key, { ...measure, runs: [value] });
+    else series.runs.push(value);
   }
 
   /** Undefined if the engine did not run the workload. */
@@ -77,7 +78,7 @@ export class Results {
       for (const peer of peers) {
         if (peer === undefined) return undefined;
         const ratio = value / peer.runs[round];
-        against.push(isSmallerBetter(series.figure) ? 1 / ratio : ratio);
+        against.push(series.better === "less" ? 1 / ratio : ratio);
       }
       ratios.push(Math.min(...against));
     }

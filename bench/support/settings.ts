@@ -8,6 +8,8 @@ import { tmpdir } from "node:os";
 import { parseArgs } from "node:util";
 import { thisRuntime } from "../../tests/support/child.ts";
 import { engineKinds } from "../engines/mod.ts";
+import { suites } from "../suites/mod.ts";
+import type { Suite } from "../suites/suite.ts";
 import type { EngineKind } from "./engine.ts";
 import { UsageError } from "./errors.ts";
 import { rows } from "./workloads.ts";
@@ -15,7 +17,8 @@ import { rows } from "./workloads.ts";
 const HELP = `Usage: main.ts [options]
 
   --runs N          runs of every engine, by turns (default 3; 7 for what is to be compared)
-  --only A,B        only these workloads; "callers" stands for all that begin with it
+  --only A,B        only these workloads; "callers" stands for all that begin with "callers_"
+  --suites A,B      these suites, or "all" of them; then no workloads unless --only names some
   --engines A,B     only these engines
   --native          RocksDB and LMDB in C++ and C, too; builds the program that runs them
   --syncs           count, in a run more of every engine under strace, the syncs per commit
@@ -27,6 +30,11 @@ const HELP = `Usage: main.ts [options]
 
 Workloads:
 ${rows.map(({ name, about }) => `  ${name.padEnd(16)}  ${about}`).join("\n")}
+Suites, each on its engines:
+${
+  suites.map(({ name, about, engines }) => `  ${name.padEnd(16)}  ${about} (${engines.join(", ")})`)
+    .join("\n")
+}
 Engines:
 ${
   engineKinds.map(({ name, title, settings }) => `  ${name.padEnd(16)}  ${title}: ${settings}`)
@@ -39,6 +47,8 @@ export interface Settings {
   readonly scale: number;
   /** The chosen workloads. */
   readonly names: readonly string[];
+  /** The chosen suites. */
+  readonly suites: readonly Suite[];
   readonly engines: readonly EngineKind[];
   readonly syncs: boolean;
   /** Where the databases are made. */
@@ -66,6 +76,7 @@ export function readSettings(): Settings | string {
     options: {
       runs: { type: "string", default: "3" },
       only: { type: "string" },
+      suites: { type: "string" },
       engines: { type: "string" },
       native: { type: "boolean", default: false },
       syncs: { type: "boolean", default: false },
@@ -88,11 +99,19 @@ export function readSettings(): Settings | string {
   const here = engineKinds.filter((kind) =>
     kind.runtimes.includes(thisRuntime) && (values.native || "open" in kind)
   );
+  const suiteNames = values.suites === undefined ? [] : choose(
+    "suite",
+    values.suites === "all" ? undefined : values.suites,
+    suites.map(({ name }) => name),
+  );
   const engineNames = choose("engine", values.engines, here.map(({ name }) => name));
   return {
     runs,
     scale,
-    names: choose("workload", values.only, rows.map(({ name }) => name)),
+    names: values.only === undefined && suiteNames.length > 0
+      ? []
+      : choose("workload", values.only, rows.map(({ name }) => name)),
+    suites: suites.filter(({ name }) => suiteNames.includes(name)),
     engines: here.filter(({ name }) => engineNames.includes(name)),
     syncs: values.syncs,
     parent: values.dir ?? tmpdir(),

@@ -91,7 +91,8 @@ export async function countSyncs(
     ..."-I 2 -f --seccomp-bpf -qq -s 48".split(" "),
     ...["-e", `trace=${calls}`, "-o", trace],
     ...engineCommand(engine, dir, Math.min(scale, MOST_SCALE), names, "commits"),
-  ]);
+    // Killed, strace would leave behind what it traces; it passes on what ends it gently.
+  ], "SIGTERM");
   const commitsOf = new Map<string, number>();
   for await (const line of child.lines) {
     const { workload, commits = 0 }: Measured = JSON.parse(line);
