@@ -1,5 +1,9 @@
 import { callers } from "./callers.ts";
+import { reads } from "./reads.ts";
 import type { Suite } from "./suite.ts";
 
 /** All suites, in the order in which they run. */
-export const suites: readonly Suite[] = [callers];
+export const suites: readonly Suite[] = [
+  callers,
+  reads,
+];
