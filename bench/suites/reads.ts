@@ -15,11 +15,12 @@ import {
   STRIDE,
 } from "../support/context.ts";
 import { KEY_BYTES, KeySource } from "../support/keys.ts";
-import { busyReads } from "./reads_busy.ts";
+import { busyReads, READING_THREADS } from "./reads_busy.ts";
 import { typedReads } from "./reads_typed.ts";
 import { measureAll, type Measurement, roundsPerSecond } from "./support/measurement.ts";
 import type { ReadBench } from "./support/read_bench.ts";
 import { openStore, storeEngines } from "./support/stores/mod.ts";
+import { Threads } from "./support/threads.ts";
 import type { Suite } from "./suite.ts";
 
 const MANY = 100;
@@ -212,13 +213,14 @@ export const reads: Suite = {
   engines: storeEngines,
   rows: measurements,
   async *run(context) {
-    const { engine, dir } = context;
     const keys = new KeySource().many(context.share(LOAD_ENTRIES));
     const value = new Uint8Array(SMALL_BYTES).fill(7);
-    const store = await openStore(engine, dir);
+    const store = await openStore(context.engine, context.dir);
     await store.load(keys.map((key) => [key, value] as const));
     const sorted = keys.toSorted(Buffer.compare);
-    yield* measureAll(measurements, { context, store, keys, sorted, value });
+    const threads = await Threads.start(context, store, keys.length, READING_THREADS);
+    yield* measureAll(measurements, { context, store, keys, sorted, value, threads });
+    await threads.close();
     await store.close();
   },
 };

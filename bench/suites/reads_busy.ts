@@ -12,9 +12,9 @@ import { STRIDE } from "../support/context.ts";
 import { expectSum, type Measurement, roundsPerSecond } from "./support/measurement.ts";
 import type { ReadBench } from "./support/read_bench.ts";
 import { openStore } from "./support/stores/mod.ts";
-import { type Place, runThreads, threadsMs } from "./support/threads.ts";
+import { threadsMs } from "./support/threads.ts";
 
-const THREADS = [1, 2];
+export const READING_THREADS = 2;
 const BATCH = 1000;
 /** Reads in one turn of the event loop: LMDB's transaction of reads ends with it. */
 const TURN = 1000;
@@ -22,11 +22,7 @@ const CACHE_SHARE = 10;
 /** The least that Manifold takes. */
 const CACHE_LEAST = 2 ** 20;
 
-function placeOf({ context: { engine, dir }, store, keys }: ReadBench): Place {
-  return { engine, dir, store, loaded: keys.length };
-}
-
-function threads(count: number): Measurement<ReadBench> {
+function together(count: number): Measurement<ReadBench> {
   return {
     name: `get_threads_${count}`,
     unit: "reads/s",
@@ -34,11 +30,10 @@ function threads(count: number): Measurement<ReadBench> {
     about: count === 1
       ? "point reads of one thread that has joined the database"
       : `the same of ${count} threads, in all`,
-    async measure(bench) {
-      const rates = await runThreads(
-        placeOf(bench),
+    async measure({ context, threads }) {
+      const rates = await threads.run(
         Array.from({ length: count }, () => ({ kind: "read" })),
-        () => setTimeout(threadsMs(bench.context.scale)),
+        () => setTimeout(threadsMs(context.scale)),
       );
       return rates.reduce((sum, rate) => sum + rate);
     },
@@ -46,7 +41,8 @@ function threads(count: number): Measurement<ReadBench> {
 }
 
 export const busyReads: readonly Measurement<ReadBench>[] = [
-  ...THREADS.map(threads),
+  together(1),
+  together(READING_THREADS),
   {
     name: "get_beside_writer",
     unit: "reads/s",
@@ -54,11 +50,10 @@ export const busyReads: readonly Measurement<ReadBench>[] = [
     about:
       `point reads while another thread writes durable batches of ${BATCH} without pause to the same keys`,
     async measure(bench) {
-      const { context, store, keys, value } = bench;
+      const { context, store, keys, value, threads } = bench;
       let reads = 0;
       let seconds = 0;
-      const [written] = await runThreads(
-        placeOf(bench),
+      const [written] = await threads.run(
         [{ kind: "write", batch: BATCH }],
         async () => {
           const start = performance.now();

@@ -10,13 +10,21 @@ import { SMALL_BYTES, STRIDE } from "../../support/context.ts";
 import { KeySource } from "../../support/keys.ts";
 import { expectSum } from "./measurement.ts";
 import { joinStore } from "./stores/mod.ts";
-import { GOING, type Job, type ThreadData, type ThreadResult, WAITING } from "./threads.ts";
+import {
+  GOING,
+  type Job,
+  type Order,
+  type ThreadData,
+  type ThreadResult,
+  WAITING,
+} from "./threads.ts";
 import { ZipfRanks } from "./zipf.ts";
 
-const { engine, dir, shared, job, loaded, thread, state } = workerData as ThreadData;
+const { engine, dir, shared, loaded, thread, state } = workerData as ThreadData;
 const store = await joinStore(engine, dir, shared);
 const keys = new KeySource().many(loaded);
 const value = new Uint8Array(SMALL_BYTES).fill(7);
+const random = new Random(thread + 1);
 
 /** To be asked after the first operation: on a busy machine all may be over before a thread is awake. */
 function goesOn(): boolean {
@@ -51,7 +59,6 @@ async function write(entries: number): Promise<number> {
 }
 
 async function mix(job: Job & { kind: "mixed" }): Promise<number> {
-  const random = new Random(thread + 1);
   const ranks = job.exponent === "uniform" ? undefined : new ZipfRanks(loaded, job.exponent);
   // Keys are random: those of neighbouring ranks lie far from each other.
   const next = () => ranks === undefined ? random.int(loaded) : ranks.next(random) - 1;
@@ -77,7 +84,7 @@ async function mix(job: Job & { kind: "mixed" }): Promise<number> {
   return reads + writes;
 }
 
-async function work(): Promise<number> {
+async function work(job: Job): Promise<number> {
   switch (job.kind) {
     case "read":
       return read();
@@ -88,10 +95,18 @@ async function work(): Promise<number> {
   }
 }
 
-parentPort!.postMessage("ready");
-Atomics.wait(state, 0, WAITING);
-const start = performance.now();
-const operations = await work();
-const seconds = (performance.now() - start) / 1000;
-await store.close();
-parentPort!.postMessage({ operations, seconds } satisfies ThreadResult);
+parentPort!.on("message", async (order: Order) => {
+  if (order === "close") {
+    await store.close();
+    parentPort!.postMessage("closed");
+    return;
+  }
+  parentPort!.postMessage("ready");
+  Atomics.wait(state, 0, WAITING);
+  const start = performance.now();
+  const operations = await work(order);
+  const seconds = (performance.now() - start) / 1000;
+  parentPort!.postMessage({ operations, seconds } satisfies ThreadResult);
+});
+// The database is open here, and the keys are made.
+parentPort!.postMessage("open");

@@ -6,6 +6,7 @@
 
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import type { SuiteContext } from "../suite.ts";
 import type { Store } from "./stores/store.ts";
 
 /** What a thread does until it is told to stop. */
@@ -34,7 +35,6 @@ export interface ThreadData {
   readonly dir: string;
   /** What {@linkcode Store.share} gave. */
   readonly shared: unknown;
-  readonly job: Job;
   /** How many keys are loaded, the first of the key source. */
   readonly loaded: number;
   /** Tells threads with the same job apart. */
@@ -42,6 +42,9 @@ export interface ThreadData {
   /** One word: WAITING, GOING or STOPPED. */
   readonly state: Int32Array<SharedArrayBuffer>;
 }
+
+/** What a thread is told: a job, or that there are no more. */
+export type Order = Job | "close";
 
 /** What a thread has done: operations, of entries where several are written at once. */
 export interface ThreadResult {
@@ -53,14 +56,6 @@ export const WAITING = 0;
 export const GOING = 1;
 export const STOPPED = 2;
 
-/** Where the threads work. */
-export interface Place {
-  readonly engine: string;
-  readonly dir: string;
-  readonly store: Store;
-  readonly loaded: number;
-}
-
 /** How long threads go on, ms. */
 export function threadsMs(scale: number): number {
   return 1500 * Math.min(1, Math.max(0.02, scale));
@@ -71,27 +66,54 @@ async function messageOf(worker: Worker): Promise<unknown> {
   return message;
 }
 
-/** Has threads do their jobs while `meanwhile` goes on; operations per second of each. */
-export async function runThreads(
-  { engine, dir, store, loaded }: Place,
-  jobs: readonly Job[],
-  meanwhile: () => Promise<void>,
-): Promise<number[]> {
-  const state = new Int32Array(new SharedArrayBuffer(4));
-  const workers = jobs.map((job, thread) => {
-    const data: ThreadData = { engine, dir, shared: store.share(), job, loaded, thread, state };
-    return new Worker(new URL("./thread.ts", import.meta.url), { workerData: data });
-  });
-  try {
-    // Ready when the database is open there and its keys are made.
+/** Threads that have joined a database. They stay: their code is compiled once, for all jobs. */
+export class Threads {
+  readonly #workers: readonly Worker[];
+  readonly #state: Int32Array;
+
+  private constructor(workers: readonly Worker[], state: Int32Array) {
+    this.#workers = workers;
+    this.#state = state;
+  }
+
+  /** Starts so many in a database with `loaded` keys. */
+  static async start(
+    { engine, dir }: SuiteContext,
+    store: Store,
+    loaded: number,
+    count: number,
+  ): Promise<Threads> {
+    const state = new Int32Array(new SharedArrayBuffer(4));
+    const workers = Array.from({ length: count }, (_, thread) => {
+      const data: ThreadData = { engine, dir, shared: store.share(), loaded, thread, state };
+      return new Worker(new URL("./thread.ts", import.meta.url), { workerData: data });
+    });
     await Promise.all(workers.map(messageOf));
+    return new Threads(workers, state);
+  }
+
+  /** Has the first of them do a job each while `meanwhile` goes on; operations per second of each. */
+  async run(jobs: readonly Job[], meanwhile: () => Promise<void>): Promise<number[]> {
+    const workers = this.#workers.slice(0, jobs.length);
+    Atomics.store(this.#state, 0, WAITING);
+    await this.#order(workers, (i) => jobs[i]);
     const results = Promise.all(workers.map(messageOf)) as Promise<ThreadResult[]>;
-    Atomics.store(state, 0, GOING);
-    Atomics.notify(state, 0);
+    Atomics.store(this.#state, 0, GOING);
+    Atomics.notify(this.#state, 0);
     await meanwhile();
-    Atomics.store(state, 0, STOPPED);
+    Atomics.store(this.#state, 0, STOPPED);
     return (await results).map(({ operations, seconds }) => operations / seconds);
-  } finally {
-    await Promise.all(workers.map((worker) => worker.terminate()));
+  }
+
+  async close(): Promise<void> {
+    await this.#order(this.#workers, () => "close");
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  /** Waits until they have understood it. */
+  async #order(workers: readonly Worker[], orderOf: (thread: number) => Order): Promise<void> {
+    const understood = workers.map(messageOf);
+    for (const [i, worker] of workers.entries()) worker.postMessage(orderOf(i));
+    await Promise.all(understood);
   }
 }

@@ -1,6 +1,6 @@
 import { type Database, type Key, open } from "lmdb";
 import { join } from "node:path";
-import type { Store, StoreKind, Typed, TypedTable } from "./store.ts";
+import { bytesOnDisk, type Store, type StoreKind, type Typed, type TypedTable } from "./store.ts";
 import { successor } from "./successor.ts";
 
 const ENCODINGS = {
@@ -74,6 +74,7 @@ function storeIn(dir: string): Store {
         get: (key) => own.get(key),
       } satisfies TypedTable<Kind>;
     },
+    settle: () => bytesOnDisk(path),
     share: () => undefined,
     close: () => root.close(),
   };

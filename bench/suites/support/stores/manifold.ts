@@ -11,6 +11,7 @@ import {
   u32,
 } from "../../../../mod.ts";
 import {
+  bytesOnDisk,
   CACHE_BYTES,
   LOG_BYTES,
   type Profile,
@@ -84,6 +85,10 @@ async function storeOf(db: Database): Promise<Store> {
         load: (entries) => own.setMany(entries),
         get: (key) => own.get(key),
       } satisfies TypedTable<Kind>;
+    },
+    async settle() {
+      await db.checkpoint();
+      return bytesOnDisk(db.path);
     },
     share: () => db.share(),
     close: () => db.close(),

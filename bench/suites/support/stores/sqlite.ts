@@ -1,7 +1,14 @@
 import { join } from "node:path";
 import { thisRuntime } from "../../../../tests/support/child.ts";
 import { KEY_BYTES } from "../../../support/keys.ts";
-import { CACHE_BYTES, type Store, type StoreKind, type Typed, type TypedTable } from "./store.ts";
+import {
+  bytesOnDisk,
+  CACHE_BYTES,
+  type Store,
+  type StoreKind,
+  type Typed,
+  type TypedTable,
+} from "./store.ts";
 import { successor } from "./successor.ts";
 
 type Value = Uint8Array | string | number;
@@ -46,7 +53,8 @@ async function openSqlite(path: string): Promise<Sqlite> {
 }
 
 async function storeIn(dir: string, cacheBytes: number): Promise<Store> {
-  const db = await openSqlite(join(dir, "suite.sqlite"));
+  const path = join(dir, "suite.sqlite");
+  const db = await openSqlite(path);
   db.exec(
     // Others may be writing: it waits for them.
     "PRAGMA busy_timeout=60000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; " +
@@ -120,6 +128,10 @@ async function storeIn(dir: string, cacheBytes: number): Promise<Store> {
           return isJson && typeof found === "string" ? JSON.parse(found) : found;
         },
       } satisfies TypedTable<Kind>;
+    },
+    settle() {
+      db.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get();
+      return bytesOnDisk(path);
     },
     share: () => cacheBytes,
     close: () => db.close(),

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { statSync } from "node:fs";
 import type { Entry } from "../../../support/engine.ts";
 
 /** A walk over entries. */
@@ -76,6 +77,8 @@ export interface Store {
   count?(from: Uint8Array, to: Uint8Array): number;
   /** A table of its own for each kind. */
   typed<Kind extends keyof Typed>(kind: Kind): TypedTable<Kind>;
+  /** Brings all there is into the data file; the bytes of the disk that it takes, without those of logs. */
+  settle(): number | Promise<number>;
   /** What {@linkcode StoreKind.join} is given in another thread. */
   share(): unknown;
   close(): void | Promise<void>;
@@ -91,3 +94,9 @@ export interface StoreKind {
 /** Of caches that hold everything; as the workloads have it. */
 export const CACHE_BYTES = 2 ** 30;
 export const LOG_BYTES = 256 * 2 ** 20;
+
+/** What a file takes of the disk. */
+export function bytesOnDisk(path: string): number {
+  const BLOCK = 512;
+  return statSync(path).blocks * BLOCK;
+}
