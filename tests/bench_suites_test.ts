@@ -3,10 +3,13 @@
  * checks what it found, and Manifold gives all of its rows. What they measure at such a scale means nothing.
  */
 
+import { growth } from "../bench/suites/growth.ts";
 import { mixed } from "../bench/suites/mixed.ts";
 import { reads } from "../bench/suites/reads.ts";
 import { removals } from "../bench/suites/removals.ts";
 import type { Suite } from "../bench/suites/suite.ts";
+import { values } from "../bench/suites/values.ts";
+import { vectors } from "../bench/suites/vectors.ts";
 import { ZipfRanks } from "../bench/suites/support/zipf.ts";
 import { assert, assertEquals } from "./support/assert.ts";
 import { Random } from "./support/random.ts";
@@ -15,7 +18,7 @@ import { test } from "./support/test.ts";
 
 const SCALE = 0.002;
 
-for (const suite of [mixed, reads, removals] as readonly Suite[]) {
+for (const suite of [growth, mixed, reads, removals, values, vectors] as readonly Suite[]) {
   for (const engine of suite.engines) {
     test(`bench: the suite "${suite.name}" on ${engine}`, () =>
       withTempDir(async (dir) => {
