@@ -72,7 +72,7 @@ async function main(): Promise<number> {
     const results = await measure(settings, dir);
     const suiteResults = await measureSuites(settings, dir);
     const syncs = settings.syncs ? await countAllSyncs(settings, dir) : undefined;
-    const floors = floorsOf(results);
+    const floors = floorsOf(results, suiteResults);
     const chosen = rows.filter(({ name }) => names.includes(name));
     if (chosen.length > 0) {
       console.log(`\n${resultsTable(chosen, engines, results)}`);

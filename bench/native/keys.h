@@ -12,6 +12,8 @@ using Key = std::array<char, 24>;
 // xorshift32; six draws, little-endian, make a key.
 class KeySource {
  public:
+  explicit KeySource(uint32_t seed = 42) : state_(seed) {}
+
   Key next() {
     Key key;
     for (size_t at = 0; at < key.size(); at += sizeof(uint32_t)) {
@@ -35,5 +37,5 @@ class KeySource {
     return state_;
   }
 
-  uint32_t state_ = 42;
+  uint32_t state_;
 };

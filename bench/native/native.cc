@@ -1,5 +1,6 @@
 // RocksDB and LMDB on the workloads of support/workloads.ts:
-// `native ENGINE DIR SCALE workload,… [commits]`. Prints what runner.ts does.
+// `native ENGINE DIR SCALE workload,… [commits]`. Prints what runner.ts does. With `suite NAME` in place of
+// the workloads it runs that suite.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -8,6 +9,7 @@
 #include <sstream>
 
 #include "engine.h"
+#include "suites.h"
 
 namespace {
 
@@ -199,8 +201,15 @@ std::set<std::string> split(const std::string& list) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 5) fail("Usage: native rocksdb|lmdb-c DIR SCALE workload,… [commits]");
+  if (argc < 5) fail("Usage: native rocksdb|lmdb-c DIR SCALE workload,… [commits] | suite NAME");
   const std::string name = argv[1];
+  if (std::string(argv[4]) == "suite") {
+    if (argc != 6 || name != "rocksdb" || std::string(argv[5]) != "families") {
+      fail("the only suite is families, of rocksdb");
+    }
+    run_families(argv[2], std::stod(argv[3]));
+    return 0;
+  }
   if (name != "rocksdb" && name != "lmdb-c") fail("no engine is named " + name);
   const auto engine = name == "rocksdb" ? open_rocksdb(argv[2]) : open_lmdb(argv[2]);
   const bool counting = argc > 5 && std::string(argv[5]) == "commits";

@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <thread>
 
-#include "engine.h"
+#include "rocksdb_options.h"
 
 namespace {
 
@@ -15,29 +15,11 @@ constexpr size_t kCacheBytes = size_t{1} << 30;
 constexpr double kBloomBitsPerKey = 10;
 constexpr size_t kLoadBatch = 1000;
 
-void must(const rocksdb::Status& status, const char* what) {
-  if (!status.ok()) fail(std::string("rocksdb ") + what + ": " + status.ToString());
-}
-
-rocksdb::Slice bytes_of(const Key& key) { return {key.data(), key.size()}; }
-
-rocksdb::Options options() {
-  rocksdb::Options options;
-  options.create_if_missing = true;
-  options.IncreaseParallelism(static_cast<int>(std::max(2u, std::thread::hardware_concurrency())));
-  options.OptimizeLevelStyleCompaction();
-  rocksdb::BlockBasedTableOptions table;
-  table.block_cache = rocksdb::NewLRUCache(kCacheBytes);
-  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
-  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-  return options;
-}
-
 class RocksDb final : public Engine {
  public:
   explicit RocksDb(const std::string& dir) {
     rocksdb::DB* db = nullptr;
-    must(rocksdb::DB::Open(options(), dir, &db), "open");
+    must(rocksdb::DB::Open(rocksdb_options(), dir, &db), "open");
     db_.reset(db);
     durable_.sync = true;
   }
@@ -135,6 +117,18 @@ class RocksDb final : public Engine {
 };
 
 }  // namespace
+
+rocksdb::Options rocksdb_options() {
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  options.IncreaseParallelism(static_cast<int>(std::max(2u, std::thread::hardware_concurrency())));
+  options.OptimizeLevelStyleCompaction();
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(kCacheBytes);
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(kBloomBitsPerKey));
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  return options;
+}
 
 std::unique_ptr<Engine> open_rocksdb(const std::string& dir) {
   return std::make_unique<RocksDb>(dir);

@@ -4,7 +4,9 @@
  * @module
  */
 
-import { EVENNESS, type Results, type Row, type Spread, spreadOf } from "./results.ts";
+import { thisRuntime } from "../../tests/support/child.ts";
+import { MEMORY_MOST } from "../suites/memory.ts";
+import { EVENNESS, type Results, type Row, rowKey, type Spread, spreadOf } from "./results.ts";
 
 export interface Floor {
   readonly name: string;
@@ -12,7 +14,7 @@ export interface Floor {
   readonly about: string;
   readonly least?: number;
   readonly most?: number;
-  readonly unit: "×" | "/s" | " µs";
+  readonly unit: "×" | "/s" | " µs" | " ms" | "bytes";
   /** What was found in all runs; undefined if it was not run. */
   readonly found: Spread | undefined;
   /** Whether its median is within what is asked for. */
@@ -22,6 +24,7 @@ export interface Floor {
 interface Rule {
   readonly name: string;
   readonly about: string;
+  /** The workload, or the key of a suite's row. */
   readonly workload: string;
   readonly least?: number;
   /** For what is to be small. */
@@ -116,6 +119,18 @@ const rules: readonly Rule[] = [
     least: 500_000,
   },
   {
+    name: "recovery_1m",
+    about: "the same, what is aimed at",
+    workload: "recovery",
+    least: 1_000_000,
+  },
+  thisRuntime === "bun" ? sameOn("sqlite", "scan", "full scan ÷ bun:sqlite", "scan", 1) : {
+    name: "scan",
+    about: "full scan, entries handed out",
+    workload: "scan",
+    least: 3_000_000,
+  },
+  {
     name: "count_range",
     about: "a count of half of the table",
     workload: "count_range",
@@ -123,6 +138,67 @@ const rules: readonly Rule[] = [
     unit: " µs",
   },
 ];
+
+const callersOf = (count: number) => rowKey("callers", `callers_${count}`);
+
+/** Of the suites. */
+const suiteRules: readonly Rule[] = [
+  {
+    name: "callers_256",
+    about: "durable puts of 256 callers",
+    workload: callersOf(256),
+    least: 150_000,
+  },
+  {
+    name: "callers_25x",
+    about: "the same ÷ one caller",
+    workload: callersOf(256),
+    by: [{ engine: "manifold", workload: callersOf(1) }],
+    least: 25,
+  },
+  {
+    name: "open_families",
+    about: "opening a file with 1,000 families",
+    workload: rowKey("opening", "open_families"),
+    most: 50,
+    unit: " ms",
+  },
+  {
+    name: "open_large",
+    about: "opening one with 1 GiB in 1,000 families",
+    workload: rowKey("opening", "open_large"),
+    most: 50,
+    unit: " ms",
+  },
+  {
+    name: "checkpoint",
+    about: "p99 of single puts ÷ that during a checkpoint",
+    workload: rowKey("opening", "put_busy_p99"),
+    by: [{ engine: "manifold", workload: rowKey("opening", "put_quiet_p99") }],
+    least: 1 / 3,
+  },
+  {
+    name: "memory_load",
+    about: "resident memory while 300 MB are loaded",
+    workload: rowKey("memory", "loading"),
+    most: MEMORY_MOST,
+    unit: "bytes",
+  },
+  {
+    name: "memory_read",
+    about: "the same while they are read",
+    workload: rowKey("memory", "reading"),
+    most: MEMORY_MOST,
+    unit: "bytes",
+  },
+];
+
+function familiesAtOnce(count: number): Rule {
+  const workload = rowKey("families", `families_${count}_durable`);
+  return sameOn("rocksdb", `n_fam_${count}`, `${count} families at once ÷ RocksDB`, workload, 1.3);
+}
+
+const nativeSuiteRules: readonly Rule[] = [familiesAtOnce(2), familiesAtOnce(4)];
 
 /** Against peers without a runtime between them and the disk: with `--native`. */
 const nativeRules: readonly Rule[] = [
@@ -147,10 +223,18 @@ const nativeRules: readonly Rule[] = [
   sameOn("lmdb-c", "n_size", "LMDB's size on disk ÷ the own one", "size", 1),
 ];
 
-export function floorsOf(results: Results): Floor[] {
-  const native = nativeRules.map((rule) => floorOf(rule, results));
-  // Nobody who runs the benchmarks without these peers is told about each of them.
-  return [...rules.map((rule) => floorOf(rule, results)), ...native.filter(({ found }) => found)];
+/** Of what the workloads and the suites have found. */
+export function floorsOf(results: Results, suiteResults: Results): Floor[] {
+  const native = [
+    ...nativeRules.map((rule) => floorOf(rule, results)),
+    ...nativeSuiteRules.map((rule) => floorOf(rule, suiteResults)),
+  ];
+  return [
+    ...rules.map((rule) => floorOf(rule, results)),
+    ...suiteRules.map((rule) => floorOf(rule, suiteResults)),
+    // Nobody who runs the benchmarks without these peers is told about each of them.
+    ...native.filter(({ found }) => found),
+  ];
 }
 
 function floorOf({ unit, by, workload, ...rule }: Rule, results: Results): Floor {

@@ -187,13 +187,18 @@ export function floorsTable(floors: readonly Floor[]): string {
     "left",
   ]);
   for (const { name, about, least, most, unit, found, met } of floors) {
-    const format = unit === "/s" ? formatRate : (value: number) => value.toFixed(2);
+    const format = unit === "/s"
+      ? formatRate
+      : unit === "bytes"
+      ? formatBytes
+      : (value: number) => value.toFixed(2);
+    const suffix = unit === "bytes" ? "" : unit;
     const limit = least === undefined ? `≤ ${format(most!)}` : `≥ ${format(least)}`;
     table.push([
       name,
       about,
-      limit + unit,
-      found === undefined ? "–" : formatSpread(found, unit, format),
+      limit + suffix,
+      found === undefined ? "–" : formatSpread(found, suffix, format),
       met === undefined ? "not run" : met ? "met" : "MISSED",
     ]);
   }
