@@ -27,12 +27,12 @@ async function* measure(
   { row, logFactor, bypasses }: typeof ways[number],
   { dir, share }: SuiteContext,
 ): AsyncGenerator<SuiteResult> {
-  const { bytes, open } = await import("../../mod.ts");
+  const { bytes } = await import("../../mod.ts");
+  const { openDatabase } = await import("../support/manifold.ts");
   const count = Math.ceil(share(TRANSACTION_BYTES) / VALUE_BYTES);
   const own = join(dir, row);
   mkdirSync(own);
-  const db = await open(join(own, "values.manifold"), {
-    cacheBytes: 2 ** 30,
+  const db = await openDatabase(own, {
     logBytes: Math.max(LOG_BYTES_LEAST, count * VALUE_BYTES * logFactor),
   });
   const family = await db.columnFamily("values");

@@ -5,7 +5,6 @@
  * @module
  */
 
-import { join } from "node:path";
 import { expectCount, format } from "../support/context.ts";
 import { expectSum, measureAll, type Measurement } from "./support/measurement.ts";
 import { type Metadata, metadataOf, readVector, vectorOf } from "./support/vector_data.ts";
@@ -30,9 +29,10 @@ interface Pass {
 type Tables = Awaited<ReturnType<typeof loadTables>>;
 
 async function loadTables({ dir, share }: SuiteContext) {
-  const { f32Array, json, open, u32 } = await import("../../mod.ts");
+  const { f32Array, json, u32 } = await import("../../mod.ts");
+  const { openDatabase } = await import("../support/manifold.ts");
   const { vectorWithMetadata } = await import("./support/vector_codec.ts");
-  const db = await open(join(dir, "vectors.manifold"), { cacheBytes: CACHE_BYTES });
+  const db = await openDatabase(dir, { cacheBytes: CACHE_BYTES });
   const family = await db.columnFamily("vectors");
   const vectors = family.table("vectors", { key: u32, value: f32Array(DIM) });
   const documents = family.table("documents", {

@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import {
   attach,
   bytes,
@@ -6,14 +5,12 @@ import {
   type Database,
   type DatabaseHandle,
   json,
-  open,
   text,
   u32,
 } from "../../../../mod.ts";
+import { openDatabase } from "../../../support/manifold.ts";
 import {
   bytesOnDisk,
-  CACHE_BYTES,
-  LOG_BYTES,
   type Profile,
   type Store,
   type StoreKind,
@@ -96,8 +93,8 @@ async function storeOf(db: Database): Promise<Store> {
 }
 
 export const manifoldStore: StoreKind = {
-  async open(dir, { cacheBytes = CACHE_BYTES, logBytes = LOG_BYTES }) {
-    return await storeOf(await open(join(dir, "suite.manifold"), { cacheBytes, logBytes }));
+  async open(dir, options) {
+    return await storeOf(await openDatabase(dir, options));
   },
   async join(_dir, shared) {
     return await storeOf(await attach(shared as DatabaseHandle));

@@ -1,14 +1,7 @@
 import { join } from "node:path";
 import { thisRuntime } from "../../../../tests/support/child.ts";
 import { KEY_BYTES } from "../../../support/keys.ts";
-import {
-  bytesOnDisk,
-  CACHE_BYTES,
-  type Store,
-  type StoreKind,
-  type Typed,
-  type TypedTable,
-} from "./store.ts";
+import { bytesOnDisk, type Store, type StoreKind, type Typed, type TypedTable } from "./store.ts";
 import { successor } from "./successor.ts";
 
 type Value = Uint8Array | string | number;
@@ -39,6 +32,7 @@ const COLUMNS = {
   u32: "k INTEGER PRIMARY KEY, v INTEGER)",
 };
 
+const CACHE_BYTES = 2 ** 30;
 const NO_LIMIT = -1;
 const FIRST = new Uint8Array(0);
 const LAST = new Uint8Array(KEY_BYTES + 1).fill(255);

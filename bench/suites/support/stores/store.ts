@@ -43,10 +43,8 @@ export interface TypedTable<Kind extends keyof Typed> {
 }
 
 export interface StoreOptions {
-  /** Of the engine's own cache. */
+  /** Of the engine's own cache; 1 GiB when not given, as the workloads have it. */
   readonly cacheBytes?: number;
-  /** Of Manifold's log. */
-  readonly logBytes?: number;
 }
 
 /** An open database with one table of bytes. */
@@ -90,10 +88,6 @@ export interface StoreKind {
   /** Opens it in one more thread of a process in which it is open. */
   join(dir: string, shared: unknown): Promise<Store>;
 }
-
-/** Of caches that hold everything; as the workloads have it. */
-export const CACHE_BYTES = 2 ** 30;
-export const LOG_BYTES = 256 * 2 ** 20;
 
 /** What a file takes of the disk. */
 export function bytesOnDisk(path: string): number {
