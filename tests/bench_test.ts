@@ -8,9 +8,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { engineKinds } from "../bench/engines/mod.ts";
 import { suites } from "../bench/suites/mod.ts";
+import { floorsOf } from "../bench/support/floors.ts";
 import { Latencies, latencyRows } from "../bench/support/latencies.ts";
-import { Results } from "../bench/support/results.ts";
+import { EVENNESS, Results, rowKey } from "../bench/support/results.ts";
 import { syncsByWorkload } from "../bench/support/syncs.ts";
+import { rows } from "../bench/support/workloads.ts";
 import { assert, assertEquals } from "./support/assert.ts";
 import { runScript } from "./support/child.ts";
 import { withTempDir } from "./support/temp.ts";
@@ -103,6 +105,29 @@ test("bench: names of suites, their rows and engines are well-formed and told on
     assertEquals(new Set(rows).size, rows.length);
     for (const name of [suite.name, ...rows]) assert(/^[a-z0-9_]+$/.test(name), name);
   }
+});
+
+test("bench: every floor is of something that is measured", () => {
+  const [results, suiteResults] = [new Results(), new Results()];
+  const measure = { figure: "opsPerSecond", better: "more" } as const;
+  for (const { name: engine } of engineKinds) {
+    for (const { name } of rows) {
+      results.add({ engine, workload: name, ...measure }, 1);
+      results.add({ engine, workload: name + EVENNESS, ...measure }, 1);
+    }
+  }
+  for (const { name: suite, engines, rows } of suites) {
+    for (const engine of engines) {
+      for (const { name } of rows) {
+        suiteResults.add({ engine, workload: rowKey(suite, name), ...measure }, 1);
+      }
+    }
+  }
+  const floors = floorsOf(results, suiteResults);
+  assertEquals(floors.filter(({ found }) => found === undefined), []);
+  // None of those that are told only if their peers were run is missing.
+  for (const name of ["n_load", "n_fam_4"]) assert(floors.some((floor) => floor.name === name));
+  assertEquals(new Set(floors.map(({ name }) => name)).size, floors.length);
 });
 
 interface SuiteFigure {

@@ -6,9 +6,11 @@
  */
 
 import { join } from "node:path";
+import { bytes } from "../../mod.ts";
 import { callAll, callersMs, expectCount, LOAD_ENTRIES, SMALL_BYTES } from "../support/context.ts";
 import { KeySource } from "../support/keys.ts";
 import { Latencies, latencyRows } from "../support/latencies.ts";
+import { openDatabase } from "../support/manifold.ts";
 import type { Suite, SuiteContext, SuiteResult, SuiteRow } from "./suite.ts";
 
 const COUNTS = [1, 4, 16, 64, 256, 1024];
@@ -57,11 +59,7 @@ interface Subject {
 }
 
 async function openManifold(dir: string): Promise<Subject> {
-  const { bytes, open } = await import("../../mod.ts");
-  const db = await open(join(dir, "callers.manifold"), {
-    cacheBytes: 2 ** 30,
-    logBytes: 256 * 2 ** 20,
-  });
+  const db = await openDatabase(dir);
   const table = (await db.columnFamily("bench")).table("entries", { key: bytes, value: bytes });
   const subject: Subject = {
     load: (keys, value) => table.setMany(keys.map((key) => [key, value] as const)),

@@ -8,11 +8,18 @@
 import { once } from "node:events";
 import { rmSync, statSync } from "node:fs";
 import { Worker } from "node:worker_threads";
-import type { Database, Durability } from "../../mod.ts";
+import { type ColumnFamily, type Database, type Durability, text } from "../../mod.ts";
 import { nativeProgram } from "../native/build.ts";
 import { expectCount } from "../support/context.ts";
-import type { FamilyThreadData, FamilyWork } from "../support/family_batches.ts";
+import {
+  BATCH_ENTRIES,
+  type FamilyThreadData,
+  type FamilyWork,
+  FamilyWriter,
+  writtenEntries,
+} from "../support/family_batches.ts";
 import { Latencies, latencyRows } from "../support/latencies.ts";
+import { databasePath, openDatabase } from "../support/manifold.ts";
 import { finish, start } from "../support/processes.ts";
 import type { Suite, SuiteContext, SuiteResult, SuiteRow } from "./suite.ts";
 
@@ -70,30 +77,40 @@ const rows: readonly SuiteRow[] = [
   },
 ];
 
-/** One thread for all of them; what begins it, and ends when all is written. */
-async function inThisThread(
-  db: Database,
-  work: readonly FamilyWork[],
-): Promise<() => Promise<void>> {
-  const { FamilyWriter } = await import("../support/family_batches.ts");
-  const writers = await Promise.all(work.map((one) => FamilyWriter.ready(db, one)));
-  return async () => void await Promise.all(writers.map((writer) => writer.run()));
+/** Those who write, and are ready to. */
+interface Ready {
+  /** Over when all is written. */
+  run(): Promise<unknown>;
+  end?(): Promise<unknown>;
 }
 
-/** The same with a thread for each. */
-async function inThreads(db: Database, work: readonly FamilyWork[]): Promise<() => Promise<void>> {
+/** One thread for all of them. */
+async function inThisThread(db: Database, work: readonly FamilyWork[]): Promise<Ready> {
+  const writers = await Promise.all(work.map((one) => FamilyWriter.ready(db, one)));
+  return { run: () => Promise.all(writers.map((writer) => writer.run())) };
+}
+
+/** A thread for each, see `families_thread.ts`. */
+async function inThreads(db: Database, work: readonly FamilyWork[]): Promise<Ready> {
   const script = new URL("./families_thread.ts", import.meta.url);
   const threads = work.map((one) => {
     const workerData: FamilyThreadData = { ...one, handle: db.share() };
     return new Worker(script, { workerData });
   });
   // Rejects with what a thread fails of.
-  const next = () => Promise.all(threads.map((thread) => once(thread, "message")));
-  await next();
-  return async () => {
-    const done = next();
-    for (const thread of threads) thread.postMessage("begin");
-    await done;
+  const answers = () => Promise.all(threads.map((thread) => once(thread, "message")));
+  const goOn = async () => {
+    const answered = answers();
+    for (const thread of threads) thread.postMessage("go on");
+    await answered;
+  };
+  await answers();
+  return {
+    run: goOn,
+    async end() {
+      await goOn();
+      await Promise.all(threads.map((thread) => thread.terminate()));
+    },
   };
 }
 
@@ -102,8 +119,6 @@ async function writeFamilies(
   { dir, share }: SuiteContext,
   { writers, durability, count }: (typeof phases)[number],
 ): Promise<number> {
-  const { BATCH_ENTRIES, writtenEntries } = await import("../support/family_batches.ts");
-  const { databasePath, openDatabase } = await import("../support/manifold.ts");
   const db = await openDatabase(dir);
   const work = Array.from({ length: count }, (_, i): FamilyWork => ({
     family: `family ${i}`,
@@ -112,10 +127,11 @@ async function writeFamilies(
     warming: share(WARMING),
     durability,
   }));
-  const run = await (writers === "families" ? inThisThread : inThreads)(db, work);
+  const ready = await (writers === "families" ? inThisThread : inThreads)(db, work);
   const begun = performance.now();
-  await run();
+  await ready.run();
   const seconds = (performance.now() - begun) / 1000;
+  await ready.end?.();
   let counted = 0;
   for (const { family, batches, warming } of work) {
     const expected = (batches + warming) * BATCH_ENTRIES;
@@ -129,22 +145,17 @@ async function writeFamilies(
 }
 
 async function openWithWorkers(dir: string): Promise<Database> {
-  const { openDatabase } = await import("../support/manifold.ts");
   const db = await openDatabase(dir);
-  for (let i = 0; i < STARTING; i++) await addFamily(db, `starting ${i}`);
+  for (let i = 0; i < STARTING; i++) await putOne(await db.createColumnFamily(`starting ${i}`));
   return db;
 }
 
-/** A family more, with one durable entry. */
-async function addFamily(db: Database, name: string): Promise<void> {
-  const { text } = await import("../../mod.ts");
-  const table = (await db.createColumnFamily(name)).table("entries", { key: text, value: text });
-  await table.set("name", name);
+/** A durable entry, so that the family has a table and pages. */
+async function putOne(family: ColumnFamily): Promise<void> {
+  await family.table("entries", { key: text, value: text }).set("name", family.name);
 }
 
 async function* makeAndDelete({ dir, share }: SuiteContext): AsyncGenerator<SuiteResult> {
-  const { databasePath } = await import("../support/manifold.ts");
-  const { text } = await import("../../mod.ts");
   const db = await openWithWorkers(dir);
   const names = Array.from({ length: share(LIVES) }, (_, i) => `family ${i}`);
   const timed = async (work: (name: string) => Promise<unknown>): Promise<Latencies> => {
@@ -157,12 +168,7 @@ async function* makeAndDelete({ dir, share }: SuiteContext): AsyncGenerator<Suit
     return latencies;
   };
   yield* (await timed((name) => db.createColumnFamily(name))).results("create");
-  for (const name of names) {
-    await (await db.columnFamily(name)).table("entries", { key: text, value: text }).set(
-      "name",
-      name,
-    );
-  }
+  for (const name of names) await putOne(await db.columnFamily(name));
   expectCount("create", db.columnFamilies().length, STARTING + names.length);
   yield* (await timed((name) => db.deleteColumnFamily(name))).results("delete");
   expectCount("delete", db.columnFamilies().length, STARTING);
@@ -171,12 +177,11 @@ async function* makeAndDelete({ dir, share }: SuiteContext): AsyncGenerator<Suit
 }
 
 async function* grow({ dir, share }: SuiteContext): AsyncGenerator<SuiteResult> {
-  const { databasePath } = await import("../support/manifold.ts");
   const db = await openWithWorkers(dir);
   const each = share(GROWN / GROWTH_PARTS);
   for (let part = 1; part <= GROWTH_PARTS; part++) {
     const begun = performance.now();
-    for (let i = 0; i < each; i++) await addFamily(db, `family ${part} ${i}`);
+    for (let i = 0; i < each; i++) await putOne(await db.createColumnFamily(`${part} ${i}`));
     yield { row: growthRow(part), value: (performance.now() - begun) * 1000 / each };
   }
   const count = STARTING + each * GROWTH_PARTS;

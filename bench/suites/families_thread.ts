@@ -1,6 +1,6 @@
 /**
- * A thread that attaches to a database and writes one of its families: says "ready", waits to be told to
- * begin, and says "done".
+ * A thread that attaches to a database and writes one of its families: says "ready", "done" and "closed",
+ * and waits in between to be told to go on.
  *
  * @module
  */
@@ -10,13 +10,18 @@ import { parentPort, workerData } from "node:worker_threads";
 import { attach } from "../../mod.ts";
 import { type FamilyThreadData, FamilyWriter } from "../support/family_batches.ts";
 
+/** Says how far it is, and waits for the word. */
+async function say(how: string): Promise<void> {
+  const told = once(parentPort!, "message");
+  parentPort!.postMessage(how);
+  await told;
+}
+
 const data = workerData as FamilyThreadData;
 const db = await attach(data.handle);
 const writer = await FamilyWriter.ready(db, data);
-const begin = once(parentPort!, "message");
-parentPort!.postMessage("ready");
-await begin;
+await say("ready");
 await writer.run();
-parentPort!.postMessage("done");
+await say("done");
 await db.close();
-parentPort!.close();
+parentPort!.postMessage("closed");

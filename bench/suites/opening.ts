@@ -17,7 +17,7 @@ import type { Suite, SuiteContext, SuiteResult, SuiteRow } from "./suite.ts";
 
 const FAMILIES = 1000;
 /** Processes that open the same file one after the other: their median is told. */
-const OPENINGS = 5;
+const OPENINGS = 3;
 const MIB = 2 ** 20;
 const LOG_MIB = [16, 64, 256];
 

@@ -46,4 +46,3 @@ for (let next = 0;;) {
 }
 closeSync(file);
 parentPort!.postMessage(samples);
-parentPort!.close();

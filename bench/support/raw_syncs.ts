@@ -59,6 +59,7 @@ export class RawSyncs {
     const message = once(this.#thread, "message");
     this.#set(ENDED);
     const [samples] = await message as [RawSamples];
+    await this.#thread.terminate();
     return new Map([...samples].map(([window, times]) => {
       const latencies = new Latencies();
       for (const ms of times) latencies.add(ms);
