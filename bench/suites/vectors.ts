@@ -5,8 +5,11 @@
  * @module
  */
 
+import { f32Array, json, u32 } from "../../mod.ts";
 import { expectCount, format } from "../support/context.ts";
+import { openDatabase } from "../support/manifold.ts";
 import { expectSum, measureAll, type Measurement } from "./support/measurement.ts";
+import { vectorWithMetadata } from "./support/vector_codec.ts";
 import { type Metadata, metadataOf, readVector, vectorOf } from "./support/vector_data.ts";
 import type { Suite, SuiteContext } from "./suite.ts";
 
@@ -29,9 +32,6 @@ interface Pass {
 type Tables = Awaited<ReturnType<typeof loadTables>>;
 
 async function loadTables({ dir, share }: SuiteContext) {
-  const { f32Array, json, u32 } = await import("../../mod.ts");
-  const { openDatabase } = await import("../support/manifold.ts");
-  const { vectorWithMetadata } = await import("./support/vector_codec.ts");
   const db = await openDatabase(dir, { cacheBytes: CACHE_BYTES });
   const family = await db.columnFamily("vectors");
   const vectors = family.table("vectors", { key: u32, value: f32Array(DIM) });
