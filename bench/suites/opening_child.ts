@@ -18,6 +18,10 @@ import { openDatabase } from "../support/manifold.ts";
 const BATCH_ENTRIES = 100;
 const VALUE_BYTES = 16;
 const IN_FLIGHT = 16;
+/** How often it is looked how full the log is: looking visits every frame of the cache. */
+const LOOKS = 64;
+/** About what an entry takes of the log. */
+const RECORD_BYTES = 52;
 const LOG_BYTES = 2 ** 29;
 
 const table = (family: ColumnFamily) => family.table("entries", { key: bytes, value: bytes });
@@ -35,15 +39,21 @@ async function fill(dir: string, size: number): Promise<void> {
   const entries = table(await db.columnFamily("bench"));
   const keys = new KeySource();
   const value = new Uint8Array(VALUE_BYTES).fill(7);
-  let count = 0;
+  const lookEvery = Math.ceil(size / LOOKS / (BATCH_ENTRIES * RECORD_BYTES));
+  let batches = 0;
+  let nextLook = lookEvery;
+  let full = false;
   const writeOn = async () => {
-    while (db.stats().logBytesUsed < size) {
-      count += BATCH_ENTRIES;
+    while (!full) {
+      batches++;
       await entries.setMany(keys.many(BATCH_ENTRIES).map((key) => [key, value] as const));
+      if (batches < nextLook) continue;
+      nextLook = batches + lookEvery;
+      full = db.stats().logBytesUsed >= size;
     }
   };
   await Promise.all(Array.from({ length: IN_FLIGHT }, writeOn));
-  console.log(JSON.stringify(count));
+  console.log(JSON.stringify(batches * BATCH_ENTRIES));
   setInterval(() => {}, 60_000);
 }
 

@@ -30,10 +30,11 @@ const HELP = `Usage: main.ts [options]
 
 Workloads:
 ${rows.map(({ name, about }) => `  ${name.padEnd(16)}  ${about}`).join("\n")}
-Suites, each on its engines:
+Suites, each of several rows, and the engines that can run it:
 ${
-  suites.map(({ name, about, engines }) => `  ${name.padEnd(16)}  ${about} (${engines.join(", ")})`)
-    .join("\n")
+  suites.map(({ name, about, engines }) =>
+    `  ${name.padEnd(16)}  ${about}\n${" ".repeat(20)}${engines.join(", ")}`
+  ).join("\n")
 }
 Engines:
 ${
