@@ -2,33 +2,11 @@ import { join } from "node:path";
 import process from "node:process";
 import { thisRuntime } from "../../tests/support/child.ts";
 import { addOneTo, COUNTER_BYTES, type Entry, type ModuleKind } from "../support/engine.ts";
+import { openSqlite } from "../support/sqlite.ts";
 
 interface Row {
   k: Uint8Array;
   v: Uint8Array;
-}
-
-/** What `node:sqlite` and `bun:sqlite` have in common. */
-interface Statement {
-  run(...values: Uint8Array[]): unknown;
-  get(...values: Uint8Array[]): Row | undefined;
-  all(...values: Uint8Array[]): Row[];
-  iterate(...values: Uint8Array[]): Iterable<Row>;
-}
-
-interface Sqlite {
-  exec(sql: string): unknown;
-  prepare(sql: string): Statement;
-  close(): void;
-}
-
-async function openSqlite(path: string): Promise<Sqlite> {
-  // Not literals: each of the two is unknown to the other runtime's type-checker.
-  const [name, type] = thisRuntime === "bun"
-    ? ["bun:sqlite", "Database"]
-    : ["node:sqlite", "DatabaseSync"];
-  const module = await import(name);
-  return new module[type](path) as Sqlite;
 }
 
 export const sqlite: ModuleKind = {
@@ -47,11 +25,11 @@ export const sqlite: ModuleKind = {
     );
     const put = db.prepare("INSERT OR REPLACE INTO kv VALUES(?,?)");
     const remove = db.prepare("DELETE FROM kv WHERE k=?");
-    const get = db.prepare("SELECT v FROM kv WHERE k=?");
+    const get = db.prepare<Row>("SELECT v FROM kv WHERE k=?");
     const range = db.prepare("SELECT k, v FROM kv WHERE k>=? ORDER BY k LIMIT 10");
-    const all = db.prepare("SELECT k, v FROM kv ORDER BY k");
+    const all = db.prepare<Row>("SELECT k, v FROM kv ORDER BY k");
     const putCounter = db.prepare("INSERT OR REPLACE INTO counters VALUES(?,?)");
-    const getCounter = db.prepare("SELECT v FROM counters WHERE k=?");
+    const getCounter = db.prepare<Row>("SELECT v FROM counters WHERE k=?");
     const commit = (entries: readonly Entry[]) => {
       db.exec("BEGIN");
       for (const [key, value] of entries) put.run(key, value);

@@ -1,24 +1,8 @@
 import { join } from "node:path";
-import { thisRuntime } from "../../../../tests/support/child.ts";
+import { openSqlite } from "../../../support/sqlite.ts";
 import { KEY_BYTES } from "../../../support/keys.ts";
 import { bytesOnDisk, type Store, type StoreKind, type Typed, type TypedTable } from "./store.ts";
 import { successor } from "./successor.ts";
-
-type Value = Uint8Array | string | number;
-
-/** What `node:sqlite` and `bun:sqlite` have in common. */
-interface Statement {
-  run(...values: Value[]): { changes: number | bigint };
-  get(...values: Value[]): unknown;
-  all(...values: Value[]): unknown[];
-  iterate(...values: Value[]): Iterable<unknown>;
-}
-
-interface Sqlite {
-  exec(sql: string): unknown;
-  prepare(sql: string): Statement;
-  close(): void;
-}
 
 interface Row {
   readonly k: Uint8Array;
@@ -36,15 +20,6 @@ const CACHE_BYTES = 2 ** 30;
 const NO_LIMIT = -1;
 const FIRST = new Uint8Array(0);
 const LAST = new Uint8Array(KEY_BYTES + 1).fill(255);
-
-async function openSqlite(path: string): Promise<Sqlite> {
-  // Not literals: each of the two is unknown to the other runtime's type-checker.
-  const [name, type] = thisRuntime === "bun"
-    ? ["bun:sqlite", "Database"]
-    : ["node:sqlite", "DatabaseSync"];
-  const module = await import(name);
-  return new module[type](path) as Sqlite;
-}
 
 async function storeIn(dir: string, cacheBytes: number): Promise<Store> {
   const path = join(dir, "suite.sqlite");
