@@ -12,6 +12,7 @@ import { values } from "../bench/suites/values.ts";
 import { vectors } from "../bench/suites/vectors.ts";
 import { ZipfRanks } from "../bench/suites/support/zipf.ts";
 import { assert, assertEquals } from "./support/assert.ts";
+import { thisRuntime } from "./support/child.ts";
 import { Random } from "./support/random.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
@@ -19,7 +20,8 @@ import { test } from "./support/test.ts";
 const SCALE = 0.002;
 
 for (const suite of [growth, mixed, reads, removals, values, vectors] as readonly Suite[]) {
-  for (const engine of suite.engines) {
+  // The peers are the same on both.
+  for (const engine of thisRuntime === "bun" ? ["manifold"] : suite.engines) {
     test(`bench: the suite "${suite.name}" on ${engine}`, () =>
       withTempDir(async (dir) => {
         const share = (count: number) => Math.max(1, Math.round(count * SCALE));

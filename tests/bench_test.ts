@@ -18,7 +18,7 @@ import { EVENNESS, Results, rowKey } from "../bench/support/results.ts";
 import { syncsByWorkload } from "../bench/support/syncs.ts";
 import { rows } from "../bench/support/workloads.ts";
 import { assert, assertEquals } from "./support/assert.ts";
-import { runScript } from "./support/child.ts";
+import { runScript, thisRuntime } from "./support/child.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
 
@@ -144,7 +144,10 @@ interface SuiteFigure {
 
 const mainScript = new URL("../bench/main.ts", import.meta.url);
 
-for (const suite of [callers, families, opening, memory]) {
+// Processes and threads take their time to start; what differs on Bun is in these two as well.
+const started = thisRuntime === "bun" ? [callers, memory] : [callers, families, opening, memory];
+
+for (const suite of started) {
   test(
     `bench: the suite ${suite.name} gives all its rows`,
     { timeoutMs: 600_000 },
