@@ -12,6 +12,7 @@ import { EXIT_CODE, type Found } from "./crash_child.ts";
 import { LOG_BYTES } from "./crash_family.ts";
 import { CRASH_THREADS } from "./crash_messages.ts";
 import { lookAt } from "./database_process.ts";
+import { exists } from "./fs.ts";
 import type { Random } from "./random.ts";
 
 const script = new URL("./crash_child.ts", import.meta.url);
@@ -183,6 +184,8 @@ export class CrashRun {
     if (killed) counts.kills++;
     if (killed && inCheckpoint) counts.inCheckpoint++;
     if (!opened && this.#toRecover) counts.inRecovery++;
+    // The first process may not live to name the file.
+    if (!opened && counts.acknowledged === 0 && !(await exists(this.#path))) return;
     const { meta, records } = await lookAt(this.#path);
     this.#toRecover = records.length > 0;
     const tail = records.at(-1);
