@@ -13,7 +13,13 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { Worker } from "node:worker_threads";
 import { open, type SpawnWorker, text, u32 } from "../mod.ts";
 import { assert, assertEquals, assertMatch } from "./support/assert.ts";
-import { executable, runScript, type RuntimeName, runtimes } from "./support/child.ts";
+import {
+  executable,
+  runScript,
+  type RuntimeName,
+  runtimes,
+  type SpawnOptions,
+} from "./support/child.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
 
@@ -27,10 +33,10 @@ async function writeAndRecover(
   runtime: RuntimeName,
   mod: string,
   path: string,
-  permissions?: string[],
+  options: Pick<SpawnOptions, "permissions" | "env"> = {},
 ): Promise<void> {
   const run = async (what: string): Promise<unknown> => {
-    const lines = await runScript(runtime, script, [mod, what, path], { permissions });
+    const lines = await runScript(runtime, script, [mod, what, path], options);
     assertEquals(lines.length, 1);
     return JSON.parse(lines[0]);
   };
@@ -42,11 +48,13 @@ async function writeAndRecover(
 test("package: on Deno it needs to read its own files, and the database's directory, no more", () =>
   withTempDir(async (dir) => {
     const own = ["mod.ts", "lib", "workers"].map((name) => project + name);
-    await writeAndRecover("deno", pathToFileURL(`${project}mod.ts`).href, `${dir}/p.manifold`, [
-      // The test's own two scripts stand for a user's.
-      `--allow-read=${[dir, ...own, support].join(",")}`,
-      `--allow-write=${dir}`,
-    ]);
+    await writeAndRecover("deno", pathToFileURL(`${project}mod.ts`).href, `${dir}/p.manifold`, {
+      permissions: [
+        // The test's own two scripts stand for a user's.
+        `--allow-read=${[dir, ...own, support].join(",")}`,
+        `--allow-write=${dir}`,
+      ],
+    });
   }));
 
 /** Serves the package as a registry does. It needs no other package. */
@@ -76,11 +84,15 @@ async function withServer<T>(fn: (origin: string, served: Set<string>) => Promis
 test("package: on Deno it works from a URL, its workers too", () =>
   withTempDir((dir) =>
     withServer(async (origin, served) => {
-      await writeAndRecover("deno", `${origin}/mod.ts`, `${dir}/p.manifold`, [
-        `--allow-import=${new URL(origin).host}`,
-        `--allow-read=${dir},${support}`,
-        `--allow-write=${dir}`,
-      ]);
+      await writeAndRecover("deno", `${origin}/mod.ts`, `${dir}/p.manifold`, {
+        permissions: [
+          `--allow-import=${new URL(origin).host}`,
+          `--allow-read=${dir},${support}`,
+          `--allow-write=${dir}`,
+        ],
+        // The user's cache has modules of other runs, perhaps of one that had the same port.
+        env: { DENO_DIR: `${dir}/deno` },
+      });
       assert(served.has("workers/entry.ts"));
     })
   ));
