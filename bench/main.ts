@@ -13,7 +13,7 @@ import { mkdtemp, realpath } from "node:fs/promises";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { UnavailableError, UsageError } from "./support/errors.ts";
+import { exitWith } from "./support/command.ts";
 import { floorsOf } from "./support/floors.ts";
 import { jsonReport, type Machine } from "./support/json_report.ts";
 import { countAllSyncs, measure } from "./support/measure.ts";
@@ -93,13 +93,4 @@ async function main(): Promise<number> {
   }
 }
 
-try {
-  process.exitCode = await main();
-} catch (error) {
-  const asked = error instanceof UsageError ||
-    (error as { code?: string }).code?.startsWith("ERR_PARSE_ARGS");
-  const missing = error instanceof UnavailableError;
-  const { message } = error as Error;
-  console.error(asked ? `${message}\nSee --help.` : missing ? message : error);
-  process.exitCode = missing ? 1 : 2;
-}
+await exitWith(main);

@@ -6,10 +6,11 @@
  */
 
 import { parseArgs } from "node:util";
+import { exitWith } from "../support/command.ts";
 import { UsageError } from "../support/errors.ts";
 import { type BenchReport, readReport } from "./bench_json.ts";
 import { compareReports, comparisonTable } from "./comparison.ts";
-import { exitWith, limitOf } from "./command.ts";
+import { limitOf } from "./limit.ts";
 
 const HELP = `Usage: compare.ts OLD.json NEW.json [--most 1.25]
 

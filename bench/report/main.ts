@@ -10,10 +10,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { suites } from "../suites/mod.ts";
+import { exitWith } from "../support/command.ts";
 import { UsageError } from "../support/errors.ts";
 import { rows as workloads } from "../support/workloads.ts";
 import { mergeReports, readReport, WORKLOADS } from "./bench_json.ts";
-import { exitWith } from "./command.ts";
 import { type Descriptions, performancePage } from "./page.ts";
 import { picturesOf } from "./pictures.ts";
 

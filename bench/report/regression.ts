@@ -15,11 +15,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { exitWith } from "../support/command.ts";
 import { UsageError } from "../support/errors.ts";
-import { benchScript, finish, killAll, start } from "../support/processes.ts";
+import { benchScript, jsonLines, killAll } from "../support/processes.ts";
 import type { Series } from "./bench_json.ts";
-import { exitWith, limitOf } from "./command.ts";
 import { comparePairs, comparisonTable } from "./comparison.ts";
+import { limitOf } from "./limit.ts";
 import type { RegressionLine } from "./regression_run.ts";
 
 const HELP = `Usage: regression.ts [options]
@@ -60,10 +61,8 @@ function checkOut(commit: string, dir: string): void {
 }
 
 /** What the rows did in one process, by tree: of both, or this one alone if the other cannot do them. */
-async function* measureOnce(trees: readonly string[]): AsyncGenerator<RegressionLine> {
-  const child = start(benchScript("report/regression_run.ts", trees));
-  for await (const line of child.lines) yield JSON.parse(line);
-  await finish(child, "the measurement");
+function measureOnce(trees: readonly string[]): AsyncGenerator<RegressionLine> {
+  return jsonLines(benchScript("report/regression_run.ts", trees), "the measurement");
 }
 
 /** @throws {NoBaseError} if the base cannot do the work; any other error if this tree cannot. */

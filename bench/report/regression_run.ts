@@ -10,7 +10,7 @@
 import { resolve } from "node:path";
 import process from "node:process";
 import { pathToFileURL } from "node:url";
-import { expectCount } from "../support/context.ts";
+import { expectCount, SMALL_BYTES, STRIDE } from "../support/context.ts";
 import { KEY_BYTES, KeySource } from "../support/keys.ts";
 
 /** Only the types are this tree's. */
@@ -22,10 +22,7 @@ export type RegressionLine =
   | { readonly tree: number; readonly failed: string };
 
 const ENTRIES = 30_000;
-const VALUE_BYTES = 150;
 const CACHE_BYTES = 64 * 2 ** 20;
-/** Visits every index once, far from the one before. */
-const STRIDE = 7919;
 
 /** Of a turn: some milliseconds' work at most, so that what disturbs one tree disturbs the other as much. */
 const READS = 800;
@@ -71,7 +68,7 @@ async function prepare({ bytes, openInMemory }: Package): Promise<Prepared> {
   const table = family.table("entries", { key: bytes, value: bytes });
   const source = new KeySource();
   const keys = source.many(ENTRIES);
-  const value = new Uint8Array(VALUE_BYTES).fill(7);
+  const value = new Uint8Array(SMALL_BYTES).fill(7);
   await table.setMany(keys.map((key) => [key, value] as const));
   let entries = ENTRIES;
   let at = 0;

@@ -20,7 +20,7 @@ import {
 } from "../support/family_batches.ts";
 import { Latencies, latencyRows } from "../support/latencies.ts";
 import { databasePath, openDatabase } from "../support/manifold.ts";
-import { finish, start } from "../support/processes.ts";
+import { jsonLines } from "../support/processes.ts";
 import type { Suite, SuiteContext, SuiteResult, SuiteRow } from "./suite.ts";
 
 const COUNTS = [1, 2, 4, 8];
@@ -192,10 +192,8 @@ async function* grow({ dir, share }: SuiteContext): AsyncGenerator<SuiteResult> 
 }
 
 /** RocksDB with as many column families, each written by a thread of its own. */
-async function* runNative({ engine, dir, scale }: SuiteContext): AsyncGenerator<SuiteResult> {
-  const child = start([nativeProgram(), engine, dir, String(scale), "suite", "families"]);
-  for await (const line of child.lines) yield JSON.parse(line);
-  await finish(child, engine);
+function runNative({ engine, dir, scale }: SuiteContext): AsyncGenerator<SuiteResult> {
+  return jsonLines([nativeProgram(), engine, dir, String(scale), "suite", "families"], engine);
 }
 
 export const families: Suite = {

@@ -5,9 +5,9 @@
  */
 
 import { Random } from "../../tests/support/random.ts";
-import { expectCount, SMALL_BYTES } from "../support/context.ts";
+import { expectCount, secondsOf, SMALL_BYTES } from "../support/context.ts";
 import { KEY_BYTES, KeySource } from "../support/keys.ts";
-import { roundsPerSecond, secondsOf } from "./support/measurement.ts";
+import { roundsPerSecond } from "./support/measurement.ts";
 import { openStore, storeEngines } from "./support/stores/mod.ts";
 import type { Store } from "./support/stores/store.ts";
 import type { Suite, SuiteResult, SuiteRow } from "./suite.ts";

@@ -7,9 +7,9 @@
 
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { benchScript, finish, start } from "../support/processes.ts";
+import { benchScript, jsonLines } from "../support/processes.ts";
 import { storeEngines } from "./support/stores/mod.ts";
-import type { Suite, SuiteRow } from "./suite.ts";
+import type { Suite, SuiteResult, SuiteRow } from "./suite.ts";
 import { transactions } from "./values_transactions.ts";
 
 const KIB = 1024;
@@ -66,9 +66,8 @@ export const values: Suite = {
       mkdirSync(own);
       const count = Math.max(1, Math.round(share(TOTAL_BYTES) / bytes));
       const args = [engine, own, name, String(bytes), String(count)];
-      const child = start(benchScript("suites/support/values_process.ts", args));
-      for await (const line of child.lines) yield JSON.parse(line);
-      await finish(child, `values of ${bytes} bytes`);
+      const command = benchScript("suites/support/values_process.ts", args);
+      yield* jsonLines<SuiteResult>(command, `values of ${bytes} bytes`);
     }
     if (engine === "manifold") yield* transactions.run(context);
   },

@@ -88,21 +88,26 @@ export function format(count: number): string {
   return count.toLocaleString("en");
 }
 
-export async function rate(operations: number, work: () => unknown): Promise<number> {
+/** Has work done once; seconds. */
+export async function secondsOf(work: () => unknown): Promise<number> {
   const start = performance.now();
   await work();
-  return operations / (performance.now() - start) * 1000;
+  return (performance.now() - start) / 1000;
+}
+
+/** The same; operations per second. */
+export async function rate(operations: number, work: () => unknown): Promise<number> {
+  return operations / await secondsOf(work);
 }
 
 /** Has `count` callers go on for `ms`; how long it took, s. */
-export async function callAll(
+export function callAll(
   count: number,
   ms: number,
   call: (end: number) => Promise<void>,
 ): Promise<number> {
-  const start = performance.now();
-  await Promise.all(Array.from({ length: count }, () => call(start + ms)));
-  return (performance.now() - start) / 1000;
+  const end = performance.now() + ms;
+  return secondsOf(() => Promise.all(Array.from({ length: count }, () => call(end))));
 }
 
 export function expectCount(what: string, found: number, expected: number): void {

@@ -4,12 +4,13 @@
  * @module
  */
 
-import { readdirSync, rmSync, statSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Measured } from "../runner.ts";
+import { bytesOnDisk } from "./disk.ts";
 import type { EngineKind } from "./engine.ts";
-import { benchScript, engineCommand, finish, start } from "./processes.ts";
+import { benchScript, engineCommand, finish, jsonLines, start } from "./processes.ts";
 import { say } from "./progress.ts";
 import { formatFigure } from "./report.ts";
 import { EVENNESS, Results } from "./results.ts";
@@ -24,25 +25,12 @@ const FIGURES = [
   { figure: "microseconds", better: "less" },
 ] as const;
 
-/** One run of an engine on the workloads of the table. */
-async function* runTable(
-  engine: EngineKind,
-  dir: string,
-  scale: number,
-  names: readonly string[],
-): AsyncGenerator<Measured> {
-  const child = start(engineCommand(engine, dir, scale, names));
-  for await (const line of child.lines) yield JSON.parse(line);
-  await finish(child, engine.title);
-}
-
 /** What the files in a directory take of the disk. */
 function bytesIn(dir: string): number {
-  const BLOCK = 512;
   let bytes = 0;
   for (const entry of readdirSync(dir, { withFileTypes: true })) {
     const path = join(dir, entry.name);
-    bytes += entry.isDirectory() ? bytesIn(path) : statSync(path).blocks * BLOCK;
+    bytes += entry.isDirectory() ? bytesIn(path) : bytesOnDisk(path);
   }
   return bytes;
 }
@@ -81,7 +69,9 @@ async function* runEngine(
   { scale, names }: Settings,
 ): AsyncGenerator<Measured> {
   const table = inTable(names);
-  if (table.length > 0) yield* runTable(engine, dir, scale, table);
+  if (table.length > 0) {
+    yield* jsonLines<Measured>(engineCommand(engine, dir, scale, table), engine.title);
+  }
   // Of less work the files are smaller, which is no merit.
   if (names.includes(SIZE.name) && engine.shrink === 1) {
     yield await measureSize(engine, join(dir, "size"), scale);

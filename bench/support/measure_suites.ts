@@ -9,7 +9,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Suite, SuiteResult } from "../suites/suite.ts";
 import type { EngineKind } from "./engine.ts";
-import { finish, start, suiteCommand } from "./processes.ts";
+import { jsonLines, suiteCommand } from "./processes.ts";
 import { say } from "./progress.ts";
 import { formatUnit } from "./report.ts";
 import { Results, rowKey } from "./results.ts";
@@ -21,16 +21,15 @@ export function enginesOf(suite: Suite, engines: readonly EngineKind[]): EngineK
 }
 
 /** One run of a suite on an engine. */
-async function* runSuite(
+function runSuite(
   suite: Suite,
   engine: EngineKind,
   dir: string,
   scale: number,
 ): AsyncGenerator<SuiteResult> {
+  const command = suiteCommand(suite, engine, dir, scale);
   // Ended gently, so that it can end processes of its own.
-  const child = start(suiteCommand(suite, engine, dir, scale), "SIGTERM");
-  for await (const line of child.lines) yield JSON.parse(line);
-  await finish(child, `${suite.name} on ${engine.title}`);
+  return jsonLines(command, `${suite.name} on ${engine.title}`, "SIGTERM");
 }
 
 /** What all suites find, under the names that `rowKey` gives. */

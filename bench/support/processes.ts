@@ -65,6 +65,17 @@ export async function finish(child: Child, what: string): Promise<void> {
   }
 }
 
+/** Runs a command and gives what it prints, a line of JSON at a time; rejects as {@linkcode finish}. */
+export async function* jsonLines<T>(
+  command: Command,
+  what: string,
+  ending?: "SIGTERM",
+): AsyncGenerator<T> {
+  const child = start(command, ending);
+  for await (const line of child.lines) yield JSON.parse(line);
+  await finish(child, what);
+}
+
 /** Ends those that still run: the benchmarks end early. */
 export function killAll(): void {
   for (const [child, signal] of running) child.kill(signal);

@@ -12,6 +12,7 @@ import {
   LARGE_BYTES,
   LOAD_ENTRIES,
   rate,
+  secondsOf,
   SMALL_BYTES,
   STRIDE,
   type Workload,
@@ -65,7 +66,7 @@ async function readAll(
     for (let i = at; i < Math.min(count, at + KEY_BLOCK); i++) {
       block.push(loaded[i * STRIDE % loaded.length].slice());
     }
-    seconds += block.length / await rate(block.length, async () => {
+    seconds += await secondsOf(async () => {
       for (const key of block) {
         const found = read(key);
         sum += typeof found === "number" ? found : await found;

@@ -46,13 +46,6 @@ export function roundsPerSecond(
   return rounds / seconds;
 }
 
-/** Has work done once; seconds. */
-export async function secondsOf(work: () => unknown): Promise<number> {
-  const start = performance.now();
-  await work();
-  return (performance.now() - start) / 1000;
-}
-
 export function expectSum(what: string, found: number, expected: number): void {
   if (found !== expected) throw new Error(`${what}: ${found} in all instead of ${expected}`);
 }

@@ -6,10 +6,9 @@
  */
 
 import process from "node:process";
-import { expectCount, STRIDE } from "../../support/context.ts";
+import { expectCount, secondsOf, STRIDE } from "../../support/context.ts";
 import { KeySource } from "../../support/keys.ts";
 import type { SuiteResult } from "../suite.ts";
-import { secondsOf } from "./measurement.ts";
 import { openStore } from "./stores/mod.ts";
 import type { Store } from "./stores/store.ts";
 

@@ -1,6 +1,7 @@
 import { type Database, type Key, open } from "lmdb";
 import { join } from "node:path";
-import { bytesOnDisk, type Store, type StoreKind, type Typed, type TypedTable } from "./store.ts";
+import { bytesOnDisk } from "../../../support/disk.ts";
+import type { Store, StoreKind, Typed, TypedTable } from "./store.ts";
 import { successor } from "./successor.ts";
 
 const ENCODINGS = {

@@ -8,15 +8,9 @@ import {
   text,
   u32,
 } from "../../../../mod.ts";
+import { bytesOnDisk } from "../../../support/disk.ts";
 import { openDatabase } from "../../../support/manifold.ts";
-import {
-  bytesOnDisk,
-  type Profile,
-  type Store,
-  type StoreKind,
-  type Typed,
-  type TypedTable,
-} from "./store.ts";
+import type { Profile, Store, StoreKind, Typed, TypedTable } from "./store.ts";
 
 const CODECS = {
   text: { key: text, value: text },

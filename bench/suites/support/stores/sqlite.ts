@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { openSqlite } from "../../../support/sqlite.ts";
 import { KEY_BYTES } from "../../../support/keys.ts";
-import { bytesOnDisk, type Store, type StoreKind, type Typed, type TypedTable } from "./store.ts";
+import { bytesOnDisk } from "../../../support/disk.ts";
+import type { Store, StoreKind, Typed, TypedTable } from "./store.ts";
 import { successor } from "./successor.ts";
 
 interface Row {

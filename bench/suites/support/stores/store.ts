@@ -5,7 +5,6 @@
  * @module
  */
 
-import { statSync } from "node:fs";
 import type { Entry } from "../../../support/engine.ts";
 
 /** A walk over entries. */
@@ -87,10 +86,4 @@ export interface StoreKind {
   open(dir: string, options: StoreOptions): Promise<Store>;
   /** Opens it in one more thread of a process in which it is open. */
   join(dir: string, shared: unknown): Promise<Store>;
-}
-
-/** What a file takes of the disk. */
-export function bytesOnDisk(path: string): number {
-  const BLOCK = 512;
-  return statSync(path).blocks * BLOCK;
 }
