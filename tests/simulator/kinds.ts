@@ -15,6 +15,8 @@ export interface Kind {
   readonly settings: Settings;
   /** Calls to the system that most processes come to at the most. */
   readonly callsMax: readonly number[];
+  /** How many times as long as others its processes last in the place where they are cut. */
+  readonly patience: number;
   /** The chance that a process is killed where the power would fail. */
   readonly kills: number;
   /** The chance that a write of the keeper fails once the database is open; undefined: now and then any write fails. */
@@ -71,6 +73,7 @@ function plainKind(random: Random, { stepsMax, clientsMax }: Most): Kind {
       readers: random.chance(0.3) ? 1 : 0,
     },
     callsMax: [40, 80, 160],
+    patience: 1,
     kills: 0.1,
     schedule: {
       wild: random.pick([0.05, 0.3, 0.6, 0.9]),
@@ -108,11 +111,12 @@ const smallLog: Change = (plain, _random, most) => ({
 });
 
 /** Hardly anybody waits for a sync, and it is the process that dies. */
-const eventual: Change = (plain) => ({
+const eventual: Change = (plain, _random, most) => ({
   ...plain,
+  patience: 4,
   kills: 0.7,
   slowWriteMs: 2,
-  settings: { ...plain.settings, eventual: 0.95, workers: 3, sharedFamilies: 3 },
+  settings: { ...plain.settings, ...busy(most), eventual: 0.95, workers: 3, sharedFamilies: 3 },
 });
 
 /** Transactions past the log, and no room on the disk for checkpoints. */

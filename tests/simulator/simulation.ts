@@ -206,8 +206,8 @@ class History {
   #runProcess(): void {
     const { kernel, disk } = this.#machine;
     const random = this.#random;
-    const { settings, callsMax, keeperFails, mortal, deaths } = this.#kind;
-    const trigger = new Trigger(random, callsMax, () => disk.unsynced);
+    const { settings, keeperFails, mortal, deaths } = this.#kind;
+    const trigger = new Trigger(random, this.#kind, () => disk.unsynced);
     const faults = new Faults(random, keeperFails);
     this.#machine.hooks = {
       onIo: (what) => trigger.io(what, kernel.running.name),
@@ -336,9 +336,9 @@ class Faults {
   isOpen = false;
   /** Whose writes fail; undefined: anyone's. */
   readonly #only: string | undefined;
-  /** Syncs until one fails. */
+  /** Syncs until one fails, from the beginning or once the database is open. */
   #syncs: number;
-
+  readonly #earlySyncs: boolean;
   /** Whether one may be the end of the database: a failed sync, or a failed write of a record with another behind it. */
   readonly mayBeFinal: boolean;
 
@@ -347,7 +347,8 @@ class Faults {
     this.#early = keeperFails === undefined;
     this.#writes = keeperFails ?? (random.chance(0.2) ? random.pick([0.01, 0.05, 0.2]) : 0);
     this.#only = this.#writes >= 0.1 ? "keeper" : undefined;
-    this.#syncs = random.chance(0.05) ? 1 + random.int(30) : Infinity;
+    this.#syncs = random.chance(0.06) ? 1 + random.int(12) : Infinity;
+    this.#earlySyncs = random.chance(0.3);
     this.mayBeFinal = this.#syncs < Infinity || this.#only === undefined && this.#writes > 0;
   }
 
@@ -356,7 +357,9 @@ class Faults {
   }
 
   fail(what: string, thread: string): boolean {
-    if (what.startsWith("sync")) return --this.#syncs === 0;
+    if (what.startsWith("sync")) {
+      return (this.#earlySyncs || this.isOpen) && --this.#syncs === 0;
+    }
     if (this.#writes === 0 || !this.#early && !this.isOpen) return false;
     return (this.#only === undefined || this.#only === thread) &&
       this.#random.chance(this.#writes);
@@ -380,13 +383,14 @@ class Trigger {
   /** Whether the keeper's next sync is that of a meta page; otherwise it is of pages and directory. */
   #syncsMeta = false;
 
-  constructor(random: Random, callsMax: readonly number[], unsynced: () => number) {
+  constructor(random: Random, { callsMax, patience }: Kind, unsynced: () => number) {
     this.#unsynced = unsynced;
     // One in four is cut anywhere; the others in the middle of something chosen.
     this.#place = random.chance(0.25) ? undefined : random.pick(PLACES);
     // A name can be lost with nothing else.
     this.#mayBeQuiet = this.#place === "names" || random.chance(0.1);
-    this.#left = 1 + random.int(this.#place === undefined ? 120 : random.pick([1, 4, 12]));
+    this.#left = 1 +
+      random.int(this.#place === undefined ? 120 : patience * random.pick([1, 4, 12]));
     this.#most = random.chance(0.1) ? Infinity : random.pick(callsMax);
   }
 
