@@ -11,7 +11,7 @@ import { Random } from "./support/random.ts";
 import { test } from "./support/test.ts";
 
 /** Power cuts of the slice, and breakages that it has to notice. */
-const CUTS = 300;
+const CUTS = 200;
 const BROKEN = 3;
 /** The most cuts in which a quick breakage may go unnoticed: many times what it takes. */
 const BROKEN_CUTS = 1000;

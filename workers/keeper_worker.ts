@@ -43,7 +43,6 @@ import { askToLeaveClean, checkpointIsAsked, shallLeaveClean } from "../lib/memo
 import { bumpAndWake, sleepWhile } from "../lib/memory/waiting.ts";
 import {
   allDrained,
-  countStarted,
   retireIdleWorkers,
   wakeAllWorkers,
   wantWorker,
@@ -151,7 +150,7 @@ export class KeeperLoop {
     this.#commit.begin(capacity, capacity);
     this.#commit.setRecoverEnd(scan.end);
     for (const worker of busy) wantWorker(control, worker);
-    beginRecoveries(control, countStarted(control), busy.size);
+    beginRecoveries(control, busy.size);
     setLife(control, LIFE_RECOVERING);
   }
 

@@ -487,6 +487,6 @@ export class WriterLoop {
     } finally {
       log?.close();
     }
-    recoveryDone(this.#memory.control, applied);
+    if (applied) recoveryDone(this.#memory.control);
   }
 }

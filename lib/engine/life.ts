@@ -17,7 +17,6 @@ import {
   LIFE_REFUSALS,
   RECOVERIES,
   RECOVERIES_DONE,
-  RECOVERIES_LEFT,
 } from "../memory/control.ts";
 import { ERROR_CODES, type ErrorCode } from "../errors.ts";
 import { bumpAndWake } from "../memory/waiting.ts";
@@ -68,17 +67,17 @@ export function refuseLife(control: Control, code: ErrorCode): void {
 }
 
 /**
- * A recovery begins: `started` workers will look what there is for them, `busy` of them have records to
- * apply.
+ * A recovery begins: so many workers have records to apply. Others may be started at any time, and do not count: one
+ * that has nothing to apply must not pass for one that has.
  */
-export function beginRecoveries(control: Control, started: number, busy: number): void {
-  Atomics.store(control.words, RECOVERIES, busy);
-  Atomics.store(control.words, RECOVERIES_LEFT, started);
+export function beginRecoveries(control: Control, workers: number): void {
+  Atomics.store(control.words, RECOVERIES, workers);
 }
 
-/** Workers that have not said yet that they are through. */
+/** Workers that have records to apply and have not said yet that they are through. */
 export function recoveriesLeft(control: Control): number {
-  return Atomics.load(control.words, RECOVERIES_LEFT);
+  const { total, done } = recoveryCounts(control);
+  return total - done;
 }
 
 /** How many workers have records to apply, and how many have applied theirs. */
@@ -89,9 +88,8 @@ export function recoveryCounts(control: Control): { total: number; done: number 
   };
 }
 
-/** A worker is through; `applied` if it had records to apply. */
-export function recoveryDone(control: Control, applied: boolean): void {
-  if (applied) Atomics.add(control.words, RECOVERIES_DONE, 1);
-  Atomics.sub(control.words, RECOVERIES_LEFT, 1);
+/** A worker has applied what records there were for it. */
+export function recoveryDone(control: Control): void {
+  Atomics.add(control.words, RECOVERIES_DONE, 1);
   bumpAndWake(control.words, KEEPER_WAKE);
 }

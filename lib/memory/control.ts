@@ -47,7 +47,6 @@ export const EXTENTS_USED = 15 * LINE + 2;
 export const NEXT_FAMILY_ID = 15 * LINE + 3;
 export const FILE_PAGES = 15 * LINE + 4;
 export const DEATHS = 15 * LINE + 5;
-export const RECOVERIES_LEFT = 15 * LINE + 6;
 export const FRAMES_LIMIT = 15 * LINE + 7;
 export const RECOVERIES = 15 * LINE + 8;
 export const RECOVERIES_DONE = 15 * LINE + 9;

@@ -69,16 +69,6 @@ export function allDrained(control: Control): boolean {
   return true;
 }
 
-/** How many workers were wanted or run. */
-export function countStarted(control: Control): number {
-  let count = 0;
-  for (let worker = 0; worker < WORKERS_MAX; worker++) {
-    const state = workerState(control, worker);
-    if (state === WORKER_WANTED || state === WORKER_RUNNING) count++;
-  }
-  return count;
-}
-
 /** The word that a worker sleeps on; read it before looking for work. */
 export function workerWakeIndex(worker: number): number {
   return line(worker) + WAKE;

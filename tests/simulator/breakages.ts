@@ -122,15 +122,6 @@ export const BREAKAGES: readonly Breakage[] = [
     "if (epoch !== 0 && ((epoch",
     "if (epoch !== 0 && !(i === 0 && ON) && ((epoch",
   ),
-  {
-    name: "look at pins before epochs",
-    patches: [{
-      file: "lib/engine/retired_pages.ts",
-      from: "    const horizon = family.horizon();\n    const pins = family.pins();\n",
-      to: `    const early = ${on("look at pins before epochs")} ? family.pins() : undefined;\n` +
-        "    const horizon = family.horizon();\n    const pins = early ?? family.pins();\n",
-    }],
-  },
   instead(
     "forget the pin of the durable checkpoint",
     "lib/engine/family_pager.ts",
@@ -204,10 +195,10 @@ export const BREAKAGES: readonly Breakage[] = [
     "this.#writeNextMeta({ ...this.meta, clean: ON ? this.meta.clean : false,",
   ),
   instead(
-    "checkpoint records that are not synced",
-    KEEPER_LOOP,
-    "      this.#syncLog(checkpoint.logEnd, true);",
-    "      if (!(ON)) this.#syncLog(checkpoint.logEnd, true);",
+    "begin a recovery behind what is not published",
+    KEEPER,
+    "recoverFrom: this.#commit.recoverFrom(),",
+    "recoverFrom: ON ? this.#commit.tail : this.#commit.recoverFrom(),",
   ),
   {
     name: "pin a checkpoint without the publish lock",
@@ -300,6 +291,12 @@ export const BREAKAGES: readonly Breakage[] = [
     "lib/engine/recovery.ts",
     "if (part.version <= contained) continue;",
     "if (part.version <= contained && !(ON)) continue;",
+  ),
+  instead(
+    "take a worker that has nothing to apply for one that has",
+    WRITER_LOOP,
+    "    if (applied) recoveryDone(",
+    "    if (applied || ON) recoveryDone(",
   ),
   instead(
     "keep all changes of a recovery under one version",

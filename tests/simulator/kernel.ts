@@ -18,6 +18,8 @@ export interface Chooser {
   burst(): number;
   /** Whether something of probability `chance` happens. */
   chance(chance: number): boolean;
+  /** How long the thread that ran is not to run again though it could, ms: the system has held it up. */
+  stall(): number;
 }
 
 /** What turned code hands out when it pauses: nothing (others may run), or why it cannot go on. */
@@ -266,7 +268,12 @@ export class Kernel {
       thread.block = undefined;
       this.running = thread;
       const { value } = thread.loop.next();
-      if (value !== undefined) thread.block = value as Block;
+      if (value !== undefined) {
+        thread.block = value as Block;
+        continue;
+      }
+      const ms = this.chooser.stall();
+      if (ms > 0) thread.block = { deadline: this.now + ms, woken: false };
     }
   }
 

@@ -37,8 +37,6 @@ const NewChecksum = first.constructor as { new (): Checksum };
 const META_PAGES_BYTES = 8192;
 /** The page size of all simulated databases. */
 export const PAGE_BYTES = 4096;
-/** Time that one in four writes takes in the middle, ms. */
-const SLOW_WRITE_MS = 0.1;
 /** Time that a sync takes, ms. */
 const SYNC_MS = 0.3;
 
@@ -47,6 +45,8 @@ export class Machine {
   readonly disk: Disk;
   /** Instead of what turned code would find under these global names. */
   readonly globals: Record<string, unknown>;
+  /** Time that one in four writes takes in the middle, ms. */
+  slowWriteMs = 0.1;
   hooks: Hooks = { onIo: () => {}, fails: () => false };
   readonly #modules: Modules;
   readonly #free: Instance[] = [];
@@ -515,7 +515,7 @@ class SimulatedFile {
       yield;
     }
     if (this.#machine.kernel.chooser.below(4) === 0) {
-      yield* this.#machine.kernel.sleep(SLOW_WRITE_MS);
+      yield* this.#machine.kernel.sleep(this.#machine.slowWriteMs);
     }
     this.#inode.write(offset + half, source.subarray(half), never);
     yield;

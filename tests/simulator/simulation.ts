@@ -10,9 +10,10 @@ import type { Modules } from "./build.ts";
 import { Chronicle } from "./chronicle.ts";
 import { Disk } from "./disk.ts";
 import type { Chooser, Thread } from "./kernel.ts";
-import { Machine, PAGE_BYTES, terminate } from "./machine.ts";
+import { drawKind, type Kind, type Schedule } from "./kinds.ts";
+import { Machine, terminate } from "./machine.ts";
 import { Model } from "./model.ts";
-import type { Scene, Settings } from "./workload.ts";
+import type { Scene } from "./workload.ts";
 
 /** Where a power cut can hit. */
 export const PLACES = [
@@ -118,14 +119,11 @@ const CHOICES_MAX = 2_000_000;
 
 class RandomChooser implements Chooser {
   readonly #random: Random;
-  /** How wild the schedule is: the odds of a switch at the very next operation. */
-  readonly #wild: number;
-  readonly #longest: number;
+  readonly #schedule: Schedule;
 
-  constructor(random: Random) {
+  constructor(random: Random, schedule: Schedule) {
     this.#random = random;
-    this.#wild = random.pick([0.05, 0.3, 0.6, 0.9]);
-    this.#longest = random.pick([20, 100, 600, 3000]);
+    this.#schedule = schedule;
   }
 
   below(count: number): number {
@@ -133,11 +131,18 @@ class RandomChooser implements Chooser {
   }
 
   burst(): number {
-    return this.#random.chance(this.#wild) ? this.#random.int(4) : this.#random.int(this.#longest);
+    const { wild, longest } = this.#schedule;
+    return this.#random.chance(wild) ? this.#random.int(4) : this.#random.int(longest);
   }
 
   chance(chance: number): boolean {
     return this.#random.chance(chance);
+  }
+
+  stall(): number {
+    const { stalls, stallMs } = this.#schedule;
+    if (stalls === 0 || !this.#random.chance(stalls)) return 0;
+    return stallMs * this.#random.int(1000) / 1000;
   }
 }
 
@@ -159,7 +164,7 @@ class History {
   readonly #random: Random;
   readonly #model = new Model();
   readonly #chronicle: Chronicle;
-  readonly #settings: Settings;
+  readonly #kind: Kind;
   readonly #lines: string[] = [];
   #process = 0;
   /** Whether power has failed since the content was last compared. */
@@ -173,28 +178,7 @@ class History {
     this.#limits = limits;
     this.#random = new Random(seed);
     this.#chronicle = new Chronicle(this.#random);
-    this.#settings = this.#draw();
-  }
-
-  #draw(): Settings {
-    const random = this.#random;
-    const logBytes = random.pick([8192, 16384, 16384, 65536]);
-    const clients = 1 + random.int(this.#limits.clientsMax);
-    return {
-      clients,
-      steps: 1 + random.int(this.#limits.stepsMax),
-      pageSize: PAGE_BYTES,
-      cacheBytes: random.pick([2 ** 18, 2 ** 18, 2 ** 20]),
-      logBytes,
-      checkpointBytes: random.pick([4096, logBytes / 2, logBytes, logBytes]),
-      workers: 1 + random.int(3),
-      sharedFamilies: 1 + random.int(2),
-      valueBytes: random.pick([100, 3000, 20000]),
-      bypass: random.pick([0, 0.1, 0.4]),
-      eventual: random.pick([0, 0.2, 0.7]),
-      historyFamilies: 1 + random.int(3),
-      historians: random.pick([0, 0, 1, 2]),
-    };
+    this.#kind = drawKind(this.#random, limits);
   }
 
   run(): Counts {
@@ -202,7 +186,8 @@ class History {
     disk.clear();
     this.#machine.seed(this.#seed);
     this.#machine.kernel.now = 0;
-    this.#machine.chooser = new RandomChooser(this.#random);
+    this.#machine.chooser = new RandomChooser(this.#random, this.#kind.schedule);
+    this.#machine.slowWriteMs = this.#kind.slowWriteMs;
     try {
       for (; this.#process < this.#limits.processes; this.#process++) this.#runProcess();
       this.#chronicle.check();
@@ -221,8 +206,9 @@ class History {
   #runProcess(): void {
     const { kernel, disk } = this.#machine;
     const random = this.#random;
-    const trigger = new Trigger(random, () => disk.unsynced);
-    const faults = new Faults(random);
+    const { settings, keeperFails, mortal, deaths } = this.#kind;
+    const trigger = new Trigger(random, this.#kind, () => disk.unsynced);
+    const faults = new Faults(random, keeperFails);
     this.#machine.hooks = {
       onIo: (what) => trigger.io(what, kernel.running.name),
       fails: (what) => {
@@ -233,10 +219,10 @@ class History {
       },
     };
     const guests: Thread[] = [];
-    const guestsMayDie = random.chance(0.3);
+    const guestsMayDie = random.chance(mortal);
     const scene: Scene = {
       path: "/sim/db",
-      settings: this.#settings,
+      settings,
       below: (count) => random.int(count),
       chance: (chance) => random.chance(chance),
       now: () => kernel.now,
@@ -251,17 +237,18 @@ class History {
       },
       opened: (handle) => {
         trigger.recovering = false;
-        for (let client = 1; client < this.#settings.clients; client++) {
+        faults.isOpen = true;
+        for (let client = 1; client < settings.clients; client++) {
           const name = `client ${client}`;
           guests.push(this.#spawn(name, WORKLOAD, "guest", [scene, handle, client]));
         }
-        for (let i = 0; i < this.#settings.historians; i++) {
+        for (let i = 0; i < settings.historians; i++) {
           const name = `historian ${i}`;
           const given = [scene, handle, `process ${this.#process + 1}, ${name}`];
           guests.push(this.#spawn(name, HISTORIES, "historian", given));
         }
-        if (random.chance(0.3)) {
-          guests.push(this.#spawn("reader", WORKLOAD, "reader", [scene, handle]));
+        for (let i = 0; i < settings.readers; i++) {
+          guests.push(this.#spawn(`reader ${i}`, WORKLOAD, "reader", [scene, handle]));
         }
       },
       log: (line) => void this.#lines.push(line),
@@ -269,6 +256,7 @@ class History {
       acknowledged: () => void this.counts.acknowledged++,
       isClosing: false,
       isFaulty: faults.any,
+      mayBeFinal: faults.mayBeFinal,
       bypassing: (by) => void (trigger.bypassing += by),
       board: this.#chronicle,
       transacted: (attempts) => {
@@ -276,7 +264,7 @@ class History {
         if (attempts > 1) this.counts.conflicted++;
       },
     };
-    this.#lines.push(`process ${this.#process + 1}: ${JSON.stringify(this.#settings)}`);
+    this.#lines.push(`process ${this.#process + 1}: ${JSON.stringify(settings)}`);
     trigger.recovering = disk.names.has("/sim/db-log");
     const host = this.#spawn("client 0", WORKLOAD, "host", [scene]);
     const choices = kernel.steps;
@@ -287,7 +275,7 @@ class History {
       this.#checkThreads(host, guests);
       // Whoever just ran: so it may be in the middle of something.
       const guest = guests.find((one) => one === kernel.running);
-      if (guestsMayDie && guest !== undefined && random.chance(0.003)) {
+      if (guestsMayDie && guest !== undefined && random.chance(deaths)) {
         if (!guest.dead && !guest.ended.isSettled) {
           this.#lines.push(`${guest.name} is terminated`);
           terminate(this.#machine, guest);
@@ -324,7 +312,7 @@ class History {
     const unsynced = disk.unsynced > 0;
     this.#machine.endProcess();
     // Without unsynced sectors a power cut is hardly more than a kill.
-    if (this.#random.chance(0.9) && (unsynced || this.#random.chance(0.4))) {
+    if (!this.#random.chance(this.#kind.kills) && (unsynced || this.#random.chance(0.4))) {
       this.#powerFailed = true;
       this.#lines.push(`power fails: ${trigger.places().join(", ")}`);
       this.counts.cuts++;
@@ -343,16 +331,25 @@ class History {
 class Faults {
   readonly #random: Random;
   readonly #writes: number;
+  /** Whether they fail from the beginning, or once the database is open. */
+  readonly #early: boolean;
+  isOpen = false;
   /** Whose writes fail; undefined: anyone's. */
   readonly #only: string | undefined;
-  /** Syncs until one fails. */
+  /** Syncs until one fails, from the beginning or once the database is open. */
   #syncs: number;
+  readonly #earlySyncs: boolean;
+  /** Whether one may be the end of the database: a failed sync, or a failed write of a record with another behind it. */
+  readonly mayBeFinal: boolean;
 
-  constructor(random: Random) {
+  constructor(random: Random, keeperFails: number | undefined) {
     this.#random = random;
-    this.#writes = random.chance(0.2) ? random.pick([0.01, 0.05, 0.2]) : 0;
-    this.#only = this.#writes > 0.1 ? "keeper" : undefined;
-    this.#syncs = random.chance(0.05) ? 1 + random.int(30) : Infinity;
+    this.#early = keeperFails === undefined;
+    this.#writes = keeperFails ?? (random.chance(0.2) ? random.pick([0.01, 0.05, 0.2]) : 0);
+    this.#only = this.#writes >= 0.1 ? "keeper" : undefined;
+    this.#syncs = random.chance(0.06) ? 1 + random.int(12) : Infinity;
+    this.#earlySyncs = random.chance(0.3);
+    this.mayBeFinal = this.#syncs < Infinity || this.#only === undefined && this.#writes > 0;
   }
 
   get any(): boolean {
@@ -360,14 +357,14 @@ class Faults {
   }
 
   fail(what: string, thread: string): boolean {
-    if (what.startsWith("sync")) return --this.#syncs === 0;
-    return (this.#only === undefined || this.#only === thread) && this.#writes > 0 &&
+    if (what.startsWith("sync")) {
+      return (this.#earlySyncs || this.isOpen) && --this.#syncs === 0;
+    }
+    if (this.#writes === 0 || !this.#early && !this.isOpen) return false;
+    return (this.#only === undefined || this.#only === thread) &&
       this.#random.chance(this.#writes);
   }
 }
-
-/** Calls to the system that most processes come to at the most. */
-const CALLS_MAX = [40, 80, 160];
 
 /** Decides when the power fails, and knows what was going on. */
 class Trigger {
@@ -386,13 +383,15 @@ class Trigger {
   /** Whether the keeper's next sync is that of a meta page; otherwise it is of pages and directory. */
   #syncsMeta = false;
 
-  constructor(random: Random, unsynced: () => number) {
+  constructor(random: Random, { callsMax, patience }: Kind, unsynced: () => number) {
     this.#unsynced = unsynced;
-    this.#mayBeQuiet = random.chance(0.1);
     // One in four is cut anywhere; the others in the middle of something chosen.
     this.#place = random.chance(0.25) ? undefined : random.pick(PLACES);
-    this.#left = 1 + random.int(this.#place === undefined ? 120 : random.pick([1, 4, 12]));
-    this.#most = random.chance(0.1) ? Infinity : random.pick(CALLS_MAX);
+    // A name can be lost with nothing else.
+    this.#mayBeQuiet = this.#place === "names" || random.chance(0.1);
+    this.#left = 1 +
+      random.int(this.#place === undefined ? 120 : patience * random.pick([1, 4, 12]));
+    this.#most = random.chance(0.1) ? Infinity : random.pick(callsMax);
   }
 
   io(what: string, thread: string): void {
