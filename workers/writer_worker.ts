@@ -191,6 +191,7 @@ export class WriterLoop {
     // Now, while the callers are busy with the answers.
     const wake = workerWakeIndex(this.#data.worker);
     while (Atomics.load(words, wake) === seen && this.#writer.reclaim());
+    while (Atomics.load(words, wake) === seen && this.#memory.store.touchAhead());
     return Math.min(IDLE_MS, Math.max(1, leaseEnds - performance.now()));
   }
 

@@ -20,7 +20,7 @@
  * @module
  */
 
-import { CLOCK_HAND, type Control, EVICTIONS, FRAMES_LIMIT } from "./control.ts";
+import { CLOCK_HAND, type Control, EVICTIONS, FRAMES_LIMIT, FRAMES_TOUCHED } from "./control.ts";
 import type { Epochs } from "./epochs.ts";
 import type { FamilySlots } from "./family_slots.ts";
 
@@ -41,6 +41,8 @@ const OWN_LIMBO_MAX = 4096;
 
 /** Frames that a family keeps whatever others need, as long as there are enough for all. */
 const SHARE_MIN = 8;
+/** Frames that were never used and have memory all the same, at the most. */
+const TOUCHED_AHEAD = 512;
 /** A cache has at least so many, however small it is to be: a change to a high tree needs 30 at once. */
 export const FRAMES_MIN = 64;
 
@@ -183,6 +185,20 @@ export class Frames {
       }
     }
     return -1;
+  }
+
+  /**
+   * A frame that was never used, among the next few under the clock hand, which nobody was told of before; -1 if there is none.
+   */
+  nextUntouched(): number {
+    const { words } = this.#control;
+    const hand = Atomics.load(words, CLOCK_HAND) >>> 0;
+    const touched = Atomics.load(words, FRAMES_TOUCHED);
+    const next = Math.max(touched, hand);
+    if (next >= Math.min(this.limit, hand + TOUCHED_AHEAD)) return -1;
+    return Atomics.compareExchange(words, FRAMES_TOUCHED, touched, next + 1) === touched
+      ? next
+      : -1;
   }
 
   /** Returns an owned frame that nobody else has seen. */
