@@ -37,7 +37,7 @@ const KIND_BITS = 3;
 export const PRIVATE_FRAMES = 16;
 
 /** Frames in limbo that a thread remembers as its own. */
-const OWN_LIMBO_MAX = 4096;
+const OWN_LIMBO_MAX = 32768;
 
 /** Frames that a family keeps whatever others need, as long as there are enough for all. */
 const SHARE_MIN = 8;
