@@ -148,6 +148,25 @@ test("frames: an evicted one is not filled anew within the epoch of a reader", a
   assertEquals(takeAll(a).length, FRAMES);
 });
 
+test("frames: memory is touched ahead of the clock hand, once for each frame, and changes nothing", async () => {
+  const { all: [a, b] } = await threads(2);
+  const taken = [a.frames.take(0, FRAMES), b.frames.take(0, FRAMES)];
+  assertEquals(taken, [0, 1], "the hand has passed these");
+  a.frames.resize(100);
+  assertEquals([a.frames.nextUntouched(), b.frames.nextUntouched()], [2, 3]);
+  const filled = a.frames.take(0, FRAMES);
+  const { u8 } = a.arena.chunk(filled);
+  const base = a.arena.base(filled);
+  u8.fill(7, base, base + PAGE_SIZE);
+  while (a.store.touchAhead() || b.store.touchAhead());
+  assertEquals(a.frames.nextUntouched(), -1);
+  assert(u8.subarray(base, base + PAGE_SIZE).every((byte) => byte === 7));
+  a.frames.resize(FRAMES);
+  const rest = Array.from({ length: FRAMES - 100 }, () => b.frames.nextUntouched());
+  assertEquals(rest, Array.from({ length: FRAMES - 100 }, (_, i) => 100 + i));
+  assertEquals(b.frames.nextUntouched(), -1);
+});
+
 test("frames: a thread that sends frames to limbo and takes none does not remember them all", async () => {
   const { all: [a, b] } = await threads(2);
   const times = 6_000_000;

@@ -8,7 +8,7 @@
  * time. MANIFOLD_FAULTS=all tries every call; otherwise every few, from a seeded start.
  */
 
-import { copyFile, mkdir } from "node:fs/promises";
+import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { Worker } from "node:worker_threads";
@@ -273,6 +273,50 @@ test("faults: a recovery makes the log durable before it changes the file", () =
     const sync = trail.indexOf(`sync ${image}-log`);
     assert(write > 0, "nothing was recovered");
     assert(sync > 0 && sync < write, trail.join("\n"));
+  }));
+
+/** Makes a database and writes a batch that is in the log before it is applied; `fault`: at a call of that. */
+async function writeLargeBatch(path: string, fault?: { at: number; kind: FaultKind }) {
+  using workers = new OneThread();
+  using faults = new FaultyRuntime(fault?.at, fault?.kind);
+  const options = { ...optionsFor(workers.spawn), logBytes: 2 ** 20 };
+  await using db = await open(path, options);
+  const table = (await db.columnFamily("f")).table("t", { key: text, value: text });
+  await table.set("before", "small");
+  const begun = faults.calls.length;
+  // The second value has an extent of its own, which is written while the batch is applied.
+  const batch = [["first", "1".repeat(900)], ["second", "2".repeat(100_000)]] as const;
+  const code = await table.setMany(batch).then(() => "done", codeOf);
+  const keys = [...table.keys()];
+  await copyDatabase(path, `${path}.killed`);
+  const trail = faults.calls.map((call, i) => `${call} ${faults.paths[i]}`);
+  if (fault !== undefined) await table.setMany(batch);
+  await copyDatabase(path, `${path}.again`);
+  return { begun, code, keys, trail, logged: await readFile(`${path}.killed-log`) };
+}
+
+async function keysIn(path: string): Promise<string[]> {
+  await using db = await open(path);
+  return [...(await db.columnFamily("f")).table("t", { key: text, value: text }).keys()];
+}
+
+test("faults: what is in the log before it is applied, and then cannot be, is not found by a recovery", () =>
+  withTempDir(async (dir) => {
+    const dry = join(dir, "dry.manifold");
+    const { begun, code, keys, trail } = await writeLargeBatch(dry);
+    assertEquals(code, "done");
+    assertEquals(keys, ["before", "first", "second"]);
+    const at = trail.indexOf(`write ${dry}`, begun);
+    assert(trail.indexOf(`write ${dry}-log`, begun) < at, trail.slice(begun).join("\n"));
+    for (const kind of ["eio", "enospc"] as const) {
+      const path = join(dir, `${kind}.manifold`);
+      const failed = await writeLargeBatch(path, { at, kind });
+      assert(CODES[kind].includes(failed.code), failed.code);
+      assertEquals(failed.keys, ["before"]);
+      assert(failed.logged.includes("1".repeat(900)), "it was in the log");
+      assertEquals(await keysIn(`${path}.killed`), ["before"]);
+      assertEquals(await keysIn(`${path}.again`), keys);
+    }
   }));
 
 /** Some faults in threads of their own, where more may go on at once than in one. */

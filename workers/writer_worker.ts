@@ -21,10 +21,11 @@ import {
 } from "../lib/engine/life.ts";
 import { replay } from "../lib/engine/recovery.ts";
 import type { ThreadMemory } from "../lib/engine/thread_memory.ts";
-import { Writer } from "../lib/engine/writer.ts";
+import { type EarlyLog, Writer } from "../lib/engine/writer.ts";
 import { type ErrorCode, ManifoldError } from "../lib/errors.ts";
 import { GroupCommit, LOG_IS_FULL, LOG_WANTS_FILLING } from "../lib/log/group_commit.ts";
 import { logPathOf, LogReader, readLogHeader, writeAtPosition } from "../lib/log/log_file.ts";
+import type { RecordLife } from "../lib/log/record.ts";
 import {
   DEATHS,
   KEEPER_ANSWER,
@@ -103,6 +104,11 @@ export class WriterLoop {
   #misses = 0;
   /** Undefined while records cannot be appended, and when the database is in memory. */
   #log: File | undefined;
+  /** Where the record of the round begins in the log, how long it is, and where the next one begins. */
+  #position = 0;
+  #length = 0;
+  #end = 0;
+  readonly #earlyLog: EarlyLog = { write: () => this.#writeEarly(), void: () => this.#void() };
   /** Since how many refusals this worker waits for the log's life. */
   #askedForLife: number | undefined;
   #replayed = false;
@@ -129,6 +135,7 @@ export class WriterLoop {
       inbox: this.#inbox,
       recordBytesMax: data.memoryFile === undefined ? data.logBytes / 4 : Infinity,
       now: this.#now,
+      earlyLog: data.memoryFile === undefined ? this.#earlyLog : undefined,
     });
     const joint = {
       control: memory.control,
@@ -191,6 +198,7 @@ export class WriterLoop {
     // Now, while the callers are busy with the answers.
     const wake = workerWakeIndex(this.#data.worker);
     while (Atomics.load(words, wake) === seen && this.#writer.reclaim());
+    while (Atomics.load(words, wake) === seen && this.#memory.store.touchAhead());
     return Math.min(IDLE_MS, Math.max(1, leaseEnds - performance.now()));
   }
 
@@ -308,7 +316,14 @@ export class WriterLoop {
     const writer = this.#writer;
     if (writer.bypass) return slots.length === 0 ? undefined : this.#bypass(slots);
     if (writer.record.parts === 0 || this.#log === undefined) return undefined;
-    return this.#append(this.#log);
+    if (!writer.isLogged) {
+      const code = this.#write(this.#log);
+      if (code !== undefined) return code;
+    }
+    const isThere = writer.needsSync
+      ? this.#awaitDurable(this.#log, this.#end)
+      : this.#awaitWritten(this.#end);
+    return isThere ? undefined : "failed";
   }
 
   /** Under the publish lock. */
@@ -327,7 +342,41 @@ export class WriterLoop {
     if (isDue && !checkpointRuns(control)) bumpAndWake(control.words, KEEPER_WAKE);
   }
 
-  #append(log: File): ErrorCode | undefined {
+  /** The keeper syncs while this worker goes on; it may be busy, then this worker syncs later as always. */
+  #writeEarly(): void {
+    const code = this.#write(this.#log!);
+    if (code !== undefined) throw new ManifoldError(code, "the log cannot be written");
+    bumpAndWake(this.#memory.control.words, KEEPER_WAKE);
+  }
+
+  /** The record cannot be taken back: others may stand behind it, and it may be durable. */
+  #void(): void {
+    const log = this.#log!;
+    const commit = this.#commit;
+    const { record } = this.#writer;
+    const length = this.#length;
+    const header = record.voidHeader(this.#position, length, this.#life(), this.#memory.checksum);
+    writeAtPosition(log, commit.capacity, this.#position, header);
+    for (;;) {
+      const seen = commit.durableWord;
+      if (commit.tryLeadAgain()) break;
+      if (this.#failed()) throw new ManifoldError("failed", "another worker has failed");
+      sleepWhile(this.#memory.control.words, LOG_DURABLE, seen, 5);
+    }
+    commit.lead(log);
+    commit.published(this.#data.worker);
+  }
+
+  #life(): RecordLife {
+    return {
+      salt: this.#salt,
+      generation: durableGeneration(this.#memory.control),
+      durable: this.#commit.durable,
+    };
+  }
+
+  /** Writes the round's record; the code with which the round has to be given up. */
+  #write(log: File): ErrorCode | undefined {
     const { checksum } = this.#memory;
     const writer = this.#writer;
     const commit = this.#commit;
@@ -335,15 +384,7 @@ export class WriterLoop {
     const length = writer.record.length;
     const position = this.#reserve(log, length);
     if (typeof position !== "number") return position;
-    const record = writer.record.finish(
-      position,
-      {
-        salt: this.#salt,
-        generation: durableGeneration(this.#memory.control),
-        durable: commit.durable,
-      },
-      checksum,
-    );
+    const record = writer.record.finish(position, this.#life(), checksum);
     try {
       writeAtPosition(log, commit.capacity, position, record);
     } catch (error) {
@@ -351,10 +392,9 @@ export class WriterLoop {
       return error.code;
     }
     commit.written(worker);
-    const end = position + record.length;
-    if (!(writer.needsSync ? this.#awaitDurable(log, end) : this.#awaitWritten(end))) {
-      return "failed";
-    }
+    this.#position = position;
+    this.#length = length;
+    this.#end = position + record.length;
     return undefined;
   }
 

@@ -159,6 +159,11 @@ export class FamilyEngine {
     this.#changes.begin();
   }
 
+  /** Says whether a transaction opens tables by name. @throws {Refusal} if it cannot be applied. */
+  check(memory: OperationMemory, from: number, to: number): boolean {
+    return this.#application.check(memory, from, to);
+  }
+
   /**
    * Applies one transaction, and appends what was accepted to `sink`. Returns how many entries it removed or
    * replaced. `version`: of the record that it is from, in a recovery.
@@ -173,7 +178,7 @@ export class FamilyEngine {
     sink: OperationSink | null,
     version: number = this.#next.version,
   ): number {
-    const opened = this.#application.check(memory, from, to);
+    const opened = this.check(memory, from, to);
     this.#changes.version = version;
     this.pager.begin(this.#next.version);
     this.#parts.epochs.enter();

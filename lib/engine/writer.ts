@@ -64,6 +64,20 @@ import { Turns } from "./turns.ts";
 /** Bytes of requests that one round takes at the most. */
 const ROUND_BYTES_MAX = 2 * 2 ** 20;
 
+/**
+ * Transactions of so many bytes of operations, alone in their round, are written to the log before they are applied, so that
+ * the sync goes on meanwhile.
+ */
+const EARLY_BYTES_MIN = 2 ** 16;
+
+/** How a record gets into the log before its operations are applied. */
+export interface EarlyLog {
+  /** Writes the writer's record, and has it synced by another thread. @throws {ManifoldError} and it is not in the log. */
+  write(): void;
+  /** Makes the record that was written one that does nothing, durably. */
+  void(): void;
+}
+
 export interface WriterParts extends FamilyParts {
   readonly completions: Completions;
   readonly inbox: Inbox;
@@ -72,6 +86,8 @@ export interface WriterParts extends FamilyParts {
   readonly recordBytesMax: number;
   /** The worker's clock, ms. */
   readonly now: () => number;
+  /** Undefined if there is no log. */
+  readonly earlyLog?: EarlyLog;
 }
 
 interface Family {
@@ -117,6 +133,10 @@ export class Writer {
   needsSync = false;
   /** Whether the round is one transaction that bypasses the log. */
   bypass = false;
+  /** Whether the round is one request. */
+  #isSole = false;
+  /** Whether the record of the round is in the log already. */
+  isLogged = false;
   /** The joint transaction that is this round, and of which nothing is applied yet. */
   joint: JointTransaction | undefined;
   /** Set when nothing can be written: everything is refused with this code. */
@@ -183,6 +203,7 @@ export class Writer {
     this.record.clear();
     this.needsSync = false;
     this.bypass = false;
+    this.isLogged = false;
     this.joint = undefined;
     const requests: Request[] = [];
     for (const { turns } of this.#families.values()) {
@@ -208,6 +229,7 @@ export class Writer {
       else this.joint = readJoint(requests[0]);
       return true;
     }
+    this.#isSole = count === 1;
     const bySlot = new Map<number, Request[]>();
     for (let i = 0; i < count; i++) {
       const list = bySlot.get(requests[i].slot);
@@ -342,7 +364,9 @@ export class Writer {
     const { memory, reads, from, to, flags } = request;
     try {
       if (reads > 0) this.#checkReads(family.engine, request, memory, from - reads, from);
-      const result = family.engine.apply(memory, from, to, this.bypass ? null : this.record);
+      if (this.#isForEarlyLog(family.engine, request)) this.#logEarly(memory, from, to);
+      const sink = this.bypass || this.isLogged ? null : this.record;
+      const result = family.engine.apply(memory, from, to, sink);
       group.answers.push({ request, status: 0, detail: 0, result });
       group.accepted++;
       if (!(flags & FLAG_EVENTUAL)) this.needsSync = true;
@@ -352,6 +376,24 @@ export class Writer {
       const status = ERROR_CODES.indexOf(error.code) + 1;
       group.answers.push({ request, status, detail: error.detail, result: 0 });
     }
+  }
+
+  /**
+   * Whether the record is worth writing before the transaction is applied, and will be what the transaction is now.
+   *
+   * @throws {Refusal} as {@linkcode FamilyEngine.apply}.
+   */
+  #isForEarlyLog(engine: FamilyEngine, { memory, from, to, flags }: Request): boolean {
+    return this.#isSole && !this.bypass && to - from >= EARLY_BYTES_MIN &&
+      !(flags & FLAG_EVENTUAL) && this.#parts.earlyLog !== undefined &&
+      !engine.check(memory, from, to);
+  }
+
+  #logEarly(memory: OperationMemory, from: number, to: number): void {
+    this.record.append(memory.u8, from, to);
+    this.record.endPart();
+    this.#parts.earlyLog!.write();
+    this.isLogged = true;
   }
 
   /** @throws {Refusal} unless what the transaction has read is the same now. Inside a group. */
@@ -477,6 +519,8 @@ export class Writer {
     }
     this.#dropGroup(group);
     this.bypass = false;
+    if (this.isLogged) this.#parts.earlyLog!.void();
+    this.isLogged = false;
     if (group.requests.length === 1) {
       this.#refuseFor(request ?? group.requests[0], error);
       if (group.endsTurn) group.family.turns.end();

@@ -215,7 +215,10 @@ export class GroupCommit {
     return cancelled;
   }
 
-  /** What the worker has appended is published. Under the publish lock. */
+  /**
+   * What the worker has appended is published, which is said under the publish lock; or it was made a record that does
+   * nothing.
+   */
   published(worker: number): void {
     this.#locked(() => {
       this.#f64[unpublishedIndex(worker)] = -1;
@@ -283,6 +286,19 @@ export class GroupCommit {
       if (Atomics.load(words, LOG_LEADER) !== 0 || this.#writtenUpTo() < due) return "wait";
       Atomics.store(words, LOG_LEADER, this.#thread + 1);
       return "lead";
+    });
+  }
+
+  /**
+   * Takes the lead, whatever is durable, unless somebody leads: what stood in the log has been changed. The caller
+   * then must {@linkcode lead}.
+   */
+  tryLeadAgain(): boolean {
+    return this.#locked(() => {
+      const words = this.#control.words;
+      if (Atomics.load(words, LOG_LEADER) !== 0) return false;
+      Atomics.store(words, LOG_LEADER, this.#thread + 1);
+      return true;
     });
   }
 

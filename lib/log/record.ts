@@ -121,7 +121,26 @@ export class RecordBuilder {
     this.#room(padded - length);
     this.#length = length;
     this.#u8.fill(0, length, padded);
+    this.#putHeader(position, life, checksum);
+    return this.#u8.subarray(0, padded);
+  }
+
+  /**
+   * The header that makes a record of `length` bytes, which {@linkcode finish} has made last, one without parts, at the same
+   * place. The bytes behind it stay.
+   */
+  voidHeader(position: number, length: number, life: RecordLife, checksum: Checksum): Uint8Array {
+    this.#length = length;
+    this.#parts = 0;
+    this.#putHeader(position, life, checksum);
+    const header = this.#u8.slice(0, RECORD_HEADER_BYTES);
+    this.clear();
+    return header;
+  }
+
+  #putHeader(position: number, life: RecordLife, checksum: Checksum): void {
     const view = this.#view;
+    const length = this.#length;
     this.#u8.fill(0, 0, RECORD_HEADER_BYTES);
     view.setUint32(0, RECORD_MAGIC, true);
     view.setUint32(4, length, true);
@@ -131,7 +150,6 @@ export class RecordBuilder {
     putU53(view, 32, life.durable);
     view.setUint32(40, this.#parts, true);
     checksum.put(this.#u8.subarray(0, length), this.#u8, CHECKSUM_AT);
-    return this.#u8.subarray(0, padded);
   }
 
   #room(bytes: number): void {

@@ -23,6 +23,7 @@ const LINE = 16;
 // Single words, each in a line of its own (epochs.ts, frames.ts, database_state.ts, keeper.ts, spin_lock.ts).
 export const GLOBAL_EPOCH = 1 * LINE;
 export const CLOCK_HAND = 2 * LINE;
+export const FRAMES_TOUCHED = 2 * LINE + 1;
 export const DATABASE_STATE = 3 * LINE;
 export const FAILURE_CODE = 3 * LINE + 1;
 export const LIFE = 3 * LINE + 2;

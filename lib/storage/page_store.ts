@@ -29,6 +29,9 @@ import { PageError } from "./page_error.ts";
 /** Frames that a reader looks at for a free one before it reads privately. */
 const READER_VISITS = 64;
 
+/** The system gives memory in pages of so many bytes, or of more. */
+const SYSTEM_PAGE_BYTES = 4096;
+
 export interface PageStoreParts {
   readonly arena: Arena;
   readonly frames: Frames;
@@ -80,6 +83,22 @@ export class PageStore implements PageReader {
       }
     }
     return this.#miss(words, index, level, cold);
+  }
+
+  /**
+   * Has the system give memory to a frame that is used soon, which it would otherwise do in the middle of a commit; false if enough
+   * have theirs. To be called when there is nothing else to do.
+   */
+  touchAhead(): boolean {
+    const frame = this.frames.nextUntouched();
+    if (frame < 0) return false;
+    const { u32 } = this.arena.chunk(frame);
+    const base = this.arena.base(frame);
+    // Adds nothing, because the frame may be in use by now.
+    for (let at = base; at < base + this.arena.pageSize; at += SYSTEM_PAGE_BYTES) {
+      Atomics.add(u32, at >> 2, 0);
+    }
+    return true;
   }
 
   /** Pages that the file has, and as many as can be waiting to be written to it. */

@@ -101,14 +101,14 @@ export const BREAKAGES: readonly Breakage[] = [
   instead(
     "publish before it is durable",
     WRITER_LOOP,
-    "(writer.needsSync ? this.#awaitDurable",
-    "(writer.needsSync && !(ON) ? this.#awaitDurable",
+    "const isThere = writer.needsSync\n",
+    "const isThere = writer.needsSync && !(ON)\n",
   ),
   instead(
     "answer eventual commits before they are written",
     WRITER_LOOP,
-    ": this.#awaitWritten(end))) {",
-    ": (ON) || this.#awaitWritten(end))) {",
+    ": this.#awaitWritten(this.#end);",
+    ": (ON) || this.#awaitWritten(this.#end);",
   ),
   instead(
     "reuse a page one version too early",
@@ -176,6 +176,12 @@ export const BREAKAGES: readonly Breakage[] = [
         "      this.bypass = false;\n      const status",
     }],
   },
+  without(
+    "leave a record whose transaction failed in the log",
+    "lib/engine/writer.ts",
+    "this.#parts.earlyLog!.void();",
+    "if (this.isLogged) ",
+  ),
   without(
     "keep a partly applied group",
     "lib/engine/writer.ts",
