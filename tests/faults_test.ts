@@ -275,6 +275,24 @@ test("faults: a recovery makes the log durable before it changes the file", () =
     assert(sync > 0 && sync < write, trail.join("\n"));
   }));
 
+test("faults: a checkpoint syncs the log before it writes the directory", () =>
+  withTempDir(async (dir) => {
+    const path = join(dir, "f.manifold");
+    using workers = new OneThread();
+    using faults = new FaultyRuntime();
+    await using db = await open(path, optionsFor(workers.spawn));
+    const table = (await db.columnFamily("f")).table("t", { key: text, value: text });
+    await table.set("first", "durable");
+    await table.set("second", "eventual", { durability: "eventual" });
+    await db.checkpoint();
+    const trail = faults.calls.map((call, i) => `${call} ${faults.paths[i]}`);
+    const written = trail.lastIndexOf(`write ${path}-log`);
+    // Pages, directory and meta page, each with a sync of its own.
+    const syncs = trail.flatMap((call, i) => call === `sync ${path}` && i > written ? [i] : []);
+    const logged = trail.indexOf(`sync ${path}-log`, written);
+    assert(logged > written && logged < syncs[1], trail.slice(written).join("\n"));
+  }));
+
 /** Makes a database and writes a batch that is in the log before it is applied; `fault`: at a call of that. */
 async function writeLargeBatch(path: string, fault?: { at: number; kind: FaultKind }) {
   using workers = new OneThread();
