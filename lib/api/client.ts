@@ -474,12 +474,13 @@ export class Client {
   async #awaitCompletions(): Promise<void> {
     const { words } = this.#memory.completions;
     const index = this.#tailIndex;
+    const cursor = this.#cursor;
     const begun = performance.now();
-    if (this.#patience.pays(this.#unsettled)) {
-      await pollWhile(words, index, this.#cursor, PATIENCE_MS);
+    const polls = this.#patience.pays(this.#unsettled);
+    if (!polls || !await pollWhile(words, index, cursor, PATIENCE_MS)) {
+      const wait = Atomics.waitAsync(words, index, cursor, COMPLETION_WAIT_MS);
+      if (wait.async) await wait.value;
     }
-    const wait = Atomics.waitAsync(words, index, this.#cursor, COMPLETION_WAIT_MS);
-    if (wait.async) await wait.value;
     this.#patience.waited(performance.now() - begun);
   }
 

@@ -12,24 +12,24 @@ const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {}
 const LOOKS = 20;
 
 /**
- * Resolves when `words[index]` is no longer `value`, or after `ms` milliseconds. The event loop goes on meanwhile,
- * with all that others have for it.
+ * Resolves with true when `words[index]` is no longer `value`, or with false after `ms` milliseconds. The event loop goes
+ * on meanwhile, with all that others have for it.
  */
 export function pollWhile(
   words: Int32Array,
   index: number,
   value: number,
   ms: number,
-): Promise<void> {
+): Promise<boolean> {
   const end = performance.now() + ms;
   return new Promise((resolve) => {
     const look = (): void => {
       for (let i = 0; i < LOOKS; i++) {
-        if (Atomics.load(words, index) !== value) return resolve();
+        if (Atomics.load(words, index) !== value) return resolve(true);
         pause();
       }
       if (performance.now() < end) setImmediate(look);
-      else resolve();
+      else resolve(false);
     };
     setImmediate(look);
   });
