@@ -1,8 +1,8 @@
 /**
  * Whether a thread that waits for its writing workers stays awake. Falling asleep and being woken by `Atomics.waitAsync`
- * takes 40 to 60 µs, and the worker some of them for waking it; a commit takes little more than 100 where syncs
- * are fast. So a thread looks for its answers in every turn of its event loop, as long as they have lately come soon
- * enough, it waits for few of them, and there is a processor that nobody else needs.
+ * takes 40 to 60 µs; a commit takes little more than 100 where syncs are fast. So a thread looks for the answer in
+ * every turn of its event loop if it waits for a single one, answers have lately come soon, and there is a processor more
+ * than threads that may do so.
  *
  * @module
  */
@@ -19,8 +19,8 @@ const USUAL_MS_MAX = 0.4;
 const WAIT_MS_MAX = 1;
 /** A wait's part in what is usual. */
 const WEIGHT = 1 / 8;
-/** Whoever waits for more requests has other things to do, and the worker, too. */
-const REQUESTS_MAX = 8;
+/** With more under way, the worker is awake anyway, and the thread's time is better spent on those that it answers. */
+const REQUESTS_MAX = 1;
 
 export class Patience {
   readonly #control: Control;
