@@ -6,11 +6,8 @@ import { allocateControl, Control } from "../lib/memory/control.ts";
 import { joinThread, leaveThread } from "../lib/memory/threads.ts";
 import { setWorkerState, WORKER_RUNNING } from "../lib/memory/worker_table.ts";
 import { pollWhile } from "../lib/runtime/polling.ts";
-import { assert, assertEquals } from "./support/assert.ts";
+import { assert, assertEquals, assertLess } from "./support/assert.ts";
 import { test } from "./support/test.ts";
-
-const FAST_MS = 0.1;
-const SLOW_MS = 5;
 
 /** A database with its host, its keeper and one worker. */
 function openControl(): Control {
@@ -20,36 +17,47 @@ function openControl(): Control {
   return control;
 }
 
-test("patience: for one request, not for several", () => {
-  const patience = new Patience(openControl(), 4, 2);
-  assert(patience.pays(1));
-  assert(!patience.pays(2));
-});
+/** How many of so many waits were awake, if those are so long, ms. */
+function looksOf(patience: Patience, waits: number, ms: number): number {
+  let looks = 0;
+  for (let i = 0; i < waits; i++) {
+    if (!patience.looks()) continue;
+    looks++;
+    patience.looked(ms);
+  }
+  return looks;
+}
 
 test("patience: ends when answers come late, outlives a late one, and comes back", () => {
   const patience = new Patience(openControl(), 4, 2);
-  for (let i = 0; i < 50; i++) patience.waited(FAST_MS);
-  patience.waited(1000);
-  assert(patience.pays(1));
-  for (let i = 0; i < 10; i++) patience.waited(SLOW_MS);
-  assert(!patience.pays(1));
-  for (let i = 0; i < 50; i++) patience.waited(FAST_MS);
-  assert(patience.pays(1));
+  assertEquals(looksOf(patience, 1000, 0.1), 1000);
+  patience.looked(1000);
+  assertEquals(looksOf(patience, 1000, 0.1), 1000);
+  assertLess(looksOf(patience, 1000, 5), 600);
+  looksOf(patience, 1000, 0.1);
+  assertEquals(looksOf(patience, 1000, 0.1), 1000);
+});
+
+test("patience: rests longer and longer where it is in vain", () => {
+  const patience = new Patience(openControl(), 4, 2);
+  assert(looksOf(patience, 2000, 5) > looksOf(patience, 2000, 5));
+  looksOf(patience, 100_000, 5);
+  assertLess(looksOf(patience, 100_000, 5), 4000);
 });
 
 test("patience: a processor is left for the workers", () => {
   const control = openControl();
   const patience = new Patience(control, 4, 2);
-  assert(!new Patience(control, 4, 1).pays(1));
+  assert(!new Patience(control, 4, 1).looks());
   const attached = joinThread(control, -1);
-  assert(!patience.pays(1));
-  assert(new Patience(control, 4, 3).pays(1));
+  assert(!patience.looks());
+  assert(new Patience(control, 4, 3).looks());
   leaveThread(control, attached);
-  assert(patience.pays(1));
+  assert(patience.looks());
   // A second worker is no thread that may look for answers.
   joinThread(control, -1);
   setWorkerState(control, 1, WORKER_RUNNING);
-  assert(patience.pays(1));
+  assert(patience.looks());
 });
 
 test("polling: sees a change, and lets the event loop go on", async () => {

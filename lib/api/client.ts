@@ -472,16 +472,20 @@ export class Client {
 
   /** Waits until there are completions, or for a while. */
   async #awaitCompletions(): Promise<void> {
-    const { words } = this.#memory.completions;
-    const index = this.#tailIndex;
-    const cursor = this.#cursor;
+    // With more under way, the worker is awake anyway, and this thread has better things to do.
+    if (this.#unsettled > 1) return await this.#sleep();
+    if (!this.#patience.looks()) return await this.#sleep();
     const begun = performance.now();
-    const polls = this.#patience.pays(this.#unsettled);
-    if (!polls || !await pollWhile(words, index, cursor, PATIENCE_MS)) {
-      const wait = Atomics.waitAsync(words, index, cursor, COMPLETION_WAIT_MS);
-      if (wait.async) await wait.value;
-    }
-    this.#patience.waited(performance.now() - begun);
+    const { words } = this.#memory.completions;
+    const answered = await pollWhile(words, this.#tailIndex, this.#cursor, PATIENCE_MS);
+    if (!answered) await this.#sleep();
+    this.#patience.looked(performance.now() - begun);
+  }
+
+  async #sleep(): Promise<void> {
+    const { words } = this.#memory.completions;
+    const wait = Atomics.waitAsync(words, this.#tailIndex, this.#cursor, COMPLETION_WAIT_MS);
+    if (wait.async) await wait.value;
   }
 
   /** Settles all requests whose completions have arrived. */
