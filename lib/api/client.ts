@@ -34,7 +34,10 @@ import { wakeWorker, wantWorker } from "../memory/worker_table.ts";
 import type { EntryHeader } from "../memory/write_ring.ts";
 import { noteGarbage } from "../runtime/garbage.ts";
 import { keepAlive } from "../runtime/keep_alive.ts";
+import { pollWhile } from "../runtime/polling.ts";
+import { runtime } from "../runtime/runtime.ts";
 import { putU53 } from "../storage/bytes.ts";
+import { Patience, PATIENCE_MS } from "./patience.ts";
 import { closedError, requestError } from "./request_error.ts";
 
 /** Requests under way that only urgent ones may use. */
@@ -161,6 +164,7 @@ export class Client {
   readonly statistics: Statistics;
   readonly #memory: ThreadMemory;
   readonly #path: string;
+  readonly #patience: Patience;
   readonly #tailIndex: number;
   readonly #numberBase: number;
   readonly #outboxes = new Map<number, Outbox>();
@@ -187,6 +191,11 @@ export class Client {
     this.statistics = new Statistics(memory.control, memory.thread);
     this.#memory = memory;
     this.#path = path;
+    this.#patience = new Patience(
+      memory.control,
+      memory.rings.length,
+      runtime.hardwareConcurrency,
+    );
     this.#tailIndex = memory.completions.tailIndex(memory.thread);
     this.#numberBase = (memory.session & 0xff) * 2 ** 24;
     this.#cursor = Atomics.load(memory.completions.words, this.#tailIndex);
@@ -441,7 +450,7 @@ export class Client {
   /** Receives completions while anything is unsettled. */
   async #listen(): Promise<void> {
     this.#listening = true;
-    const { control, completions } = this.#memory;
+    const { control } = this.#memory;
     const release = keepAlive();
     while (this.#unsettled > 0) {
       this.#receive();
@@ -454,17 +463,29 @@ export class Client {
         this.#rejectAll(closedError(this.#path));
       }
       if (this.#unsettled === 0) break;
-      const wait = Atomics.waitAsync(
-        completions.words,
-        this.#tailIndex,
-        this.#cursor,
-        COMPLETION_WAIT_MS,
-      );
-      if (wait.async) await wait.value;
+      await this.#awaitCompletions();
     }
     release();
     this.#listening = false;
     for (const resolve of this.#whenIdle.splice(0)) resolve();
+  }
+
+  /** Waits until there are completions, or for a while. */
+  async #awaitCompletions(): Promise<void> {
+    // With more under way, the worker is awake anyway, and this thread has better things to do.
+    if (this.#unsettled > 1) return await this.#sleep();
+    if (!this.#patience.looks()) return await this.#sleep();
+    const begun = performance.now();
+    const { words } = this.#memory.completions;
+    const answered = await pollWhile(words, this.#tailIndex, this.#cursor, PATIENCE_MS);
+    if (!answered) await this.#sleep();
+    this.#patience.looked(performance.now() - begun);
+  }
+
+  async #sleep(): Promise<void> {
+    const { words } = this.#memory.completions;
+    const wait = Atomics.waitAsync(words, this.#tailIndex, this.#cursor, COMPLETION_WAIT_MS);
+    if (wait.async) await wait.value;
   }
 
   /** Settles all requests whose completions have arrived. */

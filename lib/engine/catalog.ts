@@ -27,16 +27,34 @@ export interface TableEntry {
   readonly root: TreeRoot;
 }
 
+/** The entry of one table as bytes, written anew for each version: only the root changes. */
+export class EncodedEntry {
+  readonly bytes: Uint8Array;
+  readonly #entry: TableEntry;
+  readonly #view: DataView;
+
+  constructor(entry: TableEntry) {
+    const codecs = new TextEncoder().encode(entry.codecs);
+    this.bytes = new Uint8Array(FIXED_BYTES + codecs.length);
+    this.bytes.set(codecs, FIXED_BYTES);
+    this.#entry = entry;
+    this.#view = new DataView(this.bytes.buffer);
+    this.#view.setUint32(0, entry.id, true);
+  }
+
+  /** The entry as it is now. Valid until the next call. */
+  now(): Uint8Array {
+    const { root } = this.#entry;
+    const view = this.#view;
+    view.setUint32(4, root.height, true);
+    for (let i = 0; i < 4; i++) view.setUint32(8 + i * 4, root.ref[i], true);
+    putU53(view, 24, root.count);
+    return this.bytes;
+  }
+}
+
 export function encodeTableEntry(entry: TableEntry): Uint8Array {
-  const codecs = new TextEncoder().encode(entry.codecs);
-  const bytes = new Uint8Array(FIXED_BYTES + codecs.length);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, entry.id, true);
-  view.setUint32(4, entry.root.height, true);
-  for (let i = 0; i < 4; i++) view.setUint32(8 + i * 4, entry.root.ref[i], true);
-  putU53(view, 24, entry.root.count);
-  bytes.set(codecs, FIXED_BYTES);
-  return bytes;
+  return new EncodedEntry(entry).now();
 }
 
 /** @throws {ManifoldError} `corrupt`. */

@@ -275,9 +275,10 @@ export class FamilyEngine {
     this.#sealed = false;
   }
 
-  /** Gives back what can be, outside a group. */
+  /** Gives back what can be, outside a group, and has frames ready for the next. */
   reclaim(): boolean {
     const more = this.pager.reclaim();
+    this.pager.restock();
     this.#tellRetired();
     return more;
   }

@@ -146,7 +146,8 @@ export class FamilyPager implements PageWriter, Reclaiming {
   reserve(frames: number): void {
     if (this.#stock.length >= frames) return;
     this.#useStore();
-    const wanted = frames + this.#stockMax;
+    // No more than will be kept: frames that are given back come again last, with memory that is in no cache.
+    const wanted = Math.max(frames, this.#stockMax);
     let horizon = this.#parts.epochs.horizon();
     for (let attempt = 0; this.#stock.length < wanted; attempt++) {
       const emergency = attempt >= ATTEMPTS_PATIENT;
@@ -168,6 +169,21 @@ export class FamilyPager implements PageWriter, Reclaiming {
             `readers and other writers hold all of it; make cacheBytes larger`,
         );
       }
+    }
+  }
+
+  /**
+   * Takes frames ahead for the next group while there is time for it: those of this thread that have become free, and
+   * are in the processor's caches yet.
+   */
+  restock(): void {
+    const { store, epochs } = this.#parts;
+    if (this.#stock.length >= this.#stockMax) return;
+    const horizon = epochs.horizon();
+    while (this.#stock.length < this.#stockMax) {
+      const frame = store.frames.takeUnlinked(horizon);
+      if (frame < 0) return;
+      this.#stock.push(frame);
     }
   }
 

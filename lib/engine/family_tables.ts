@@ -17,7 +17,7 @@ import { inlineBytesMax, OVERFLOW_PAYLOAD_BYTES } from "../tree/page.ts";
 import { dropTree, removeRange } from "../tree/range.ts";
 import { remove } from "../tree/remove.ts";
 import { type Bound, TreeRoot } from "../tree/root.ts";
-import { catalogRoot, encodeTableEntry, listTables, type TableEntry } from "./catalog.ts";
+import { catalogRoot, EncodedEntry, listTables, type TableEntry } from "./catalog.ts";
 import type { ChangeRecorder } from "./change_recorder.ts";
 import type { FamilyPager } from "./family_pager.ts";
 import {
@@ -36,6 +36,9 @@ const CODECS_BYTES_MAX = 2 * NAME_BYTES_MAX + 1;
 export interface OpenTable {
   readonly name: string;
   readonly entry: TableEntry;
+  /** The same in the catalog: its key and value. */
+  readonly key: Uint8Array;
+  readonly encoded: EncodedEntry;
   /** What it is called when changes are told: its name and the names of its codecs. */
   readonly label: Uint8Array;
   /** The root before the group changed it. */
@@ -79,8 +82,16 @@ export class FamilyTables implements PresentTables {
   }
 
   #add(name: string, entry: TableEntry): OpenTable {
-    const label = new TextEncoder().encode(`${name}\0${entry.codecs}`);
-    const table = { name, entry, label, before: entry.root.clone(), changed: false };
+    const utf8 = new TextEncoder();
+    const table = {
+      name,
+      entry,
+      key: utf8.encode(name),
+      encoded: new EncodedEntry(entry),
+      label: utf8.encode(`${name}\0${entry.codecs}`),
+      before: entry.root.clone(),
+      changed: false,
+    };
     this.#byId.set(entry.id, table);
     this.#byName.set(name, table);
     if (name === CHANGES_TABLE) this.#parts.changes.kept = this.#keptChanges(table);
@@ -228,7 +239,7 @@ export class FamilyTables implements PresentTables {
     this.#byId.delete(id);
     this.#byName.delete(table.name);
     this.#tablesChanged = true;
-    const key = new TextEncoder().encode(table.name);
+    const { key } = table;
     this.#changeCatalog((catalog) => remove(this.#parts.pager, catalog, key, 0, key.length));
     return count;
   }
@@ -248,8 +259,8 @@ export class FamilyTables implements PresentTables {
     const { pager } = this.#parts;
     for (const table of this.#changed) {
       if (this.#byId.get(table.entry.id) !== table) continue;
-      const key = new TextEncoder().encode(table.name);
-      const value = encodeTableEntry(table.entry);
+      const { key } = table;
+      const value = table.encoded.now();
       this.#changeCatalog((root) =>
         insert(pager, root, key, 0, key.length, value, 0, value.length, false)
       );

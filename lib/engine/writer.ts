@@ -639,17 +639,21 @@ export class Writer {
     this.#afterPublish();
   }
 
+  /** Answers first: what the families have to do yet is nobody's business. */
   #afterPublish(): void {
-    for (const group of this.#sealed) {
+    const sealed = this.#sealed;
+    this.#sealed = [];
+    for (const { accepted, answers } of sealed) {
+      if (accepted > 0) this.#statistics.group(accepted);
+      this.#answers.push(...answers);
+    }
+    this.#sendAnswers();
+    for (const group of sealed) {
       const { engine, turns } = group.family;
       engine.afterPublish();
-      if (group.accepted > 0) this.#statistics.group(group.accepted);
       if (group.endsTurn) turns.end();
       if (group.becomes === FAMILY_GHOST) this.#forget(group.family);
-      this.#answers.push(...group.answers);
     }
-    this.#sealed = [];
-    this.#sendAnswers();
   }
 
   /** Says which versions a checkpoint shall include although they are not published: of all these families, or of none. */

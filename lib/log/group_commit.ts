@@ -8,7 +8,7 @@
  *
  * Positions are floating-point numbers (exact up to 2^53) in the control block, touched only under
  * the log's lock: tail, durable, head (the oldest position that recovery may need), capacity,
- * allocated (the ring is written or zero-filled up to here in its first lap).
+ * allocated (the ring is written or zero-filled up to here in its first lap), and how many workers may have a place.
  *
  * Invariants: the durable position is never moved over a place that was reserved but not written; a record
  * is never placed over one that recovery may need; a failed sync is final.
@@ -43,6 +43,8 @@ const CHECKPOINT_BYTES = TAIL + 5;
 const CHECKPOINT_INTERVAL = TAIL + 6;
 const RECOVER_END = TAIL + 7;
 const FILLING = TAIL + 8;
+/** Workers that may have reserved a place: those before this one. */
+const WORKERS_SEEN = TAIL + 9;
 
 /** Who fills the ring: a worker (its number and one) with its record, or somebody with zeros ahead of all. */
 const FILLING_AHEAD = -1;
@@ -81,7 +83,7 @@ export class GroupCommit {
       f64[TAIL] = f64[DURABLE] = f64[HEAD] = 0;
       f64[CAPACITY] = capacity;
       f64[ALLOCATED] = allocated >= capacity ? Infinity : allocated;
-      f64[FILLING] = 0;
+      f64[FILLING] = f64[WORKERS_SEEN] = 0;
       for (let worker = 0; worker < WORKERS_MAX; worker++) {
         f64[writingIndex(worker)] = f64[unpublishedIndex(worker)] = -1;
       }
@@ -139,6 +141,7 @@ export class GroupCommit {
         // is full, the place can be given back.
         f64[FILLING] = worker + 1;
       }
+      if (f64[WORKERS_SEEN] <= worker) f64[WORKERS_SEEN] = worker + 1;
       f64[writingIndex(worker)] = tail;
       if (f64[unpublishedIndex(worker)] < 0) f64[unpublishedIndex(worker)] = tail;
       f64[TAIL] = tail + size;
@@ -256,9 +259,10 @@ export class GroupCommit {
   /** Where recovery must begin if every published state is kept: under the publish lock. */
   recoverFrom(): number {
     return this.#locked(() => {
-      let from = this.#f64[TAIL];
-      for (let worker = 0; worker < WORKERS_MAX; worker++) {
-        const at = this.#f64[unpublishedIndex(worker)];
+      const f64 = this.#f64;
+      let from = f64[TAIL];
+      for (let worker = 0; worker < f64[WORKERS_SEEN]; worker++) {
+        const at = f64[unpublishedIndex(worker)];
         if (at >= 0 && at < from) from = at;
       }
       return from;
@@ -330,9 +334,10 @@ export class GroupCommit {
 
   /** The place of a worker that ended in the middle of writing stays a gap. */
   #writtenUpTo(): number {
-    let upTo = this.#f64[TAIL];
-    for (let worker = 0; worker < WORKERS_MAX; worker++) {
-      const at = this.#f64[writingIndex(worker)];
+    const f64 = this.#f64;
+    let upTo = f64[TAIL];
+    for (let worker = 0; worker < f64[WORKERS_SEEN]; worker++) {
+      const at = f64[writingIndex(worker)];
       if (at >= 0 && at < upTo) upTo = at;
     }
     return upTo;

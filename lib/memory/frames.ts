@@ -157,7 +157,7 @@ export class Frames {
     emergency: boolean = false,
   ): number {
     const states = this.#states;
-    const own = this.#takeFromLimbo(horizon);
+    const own = this.takeUnlinked(horizon);
     if (own >= 0) return own;
     const share = emergency ? 0 : this.#sureShare();
     for (let visit = 0; visit < visitsMax; visit++) {
@@ -336,7 +336,8 @@ export class Frames {
     if (this.#limbo.length - this.#limboHead < OWN_LIMBO_MAX) this.#limbo.push(frame);
   }
 
-  #takeFromLimbo(horizon: number): number {
+  /** Takes a frame that this thread has sent to limbo, if the epoch of one has passed; or -1. */
+  takeUnlinked(horizon: number): number {
     // Not held in a variable: dropping the head replaces the list now and then.
     while (this.#limboHead < this.#limbo.length) {
       const frame = this.#limbo[this.#limboHead];
