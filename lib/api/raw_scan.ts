@@ -90,6 +90,7 @@ function showLeaf(
   visit: Visit,
 ): number {
   const { u8, u32 } = cursor.chunk;
+  const { buffer } = u8; // views by the constructor, of a buffer asked for once, take half the time of `subarray`
   const { base } = cursor;
   const slots = (base >> 2) + WORD_SLOTS;
   let slot = cursor.slot;
@@ -101,8 +102,8 @@ function showLeaf(
     const valueAt = keyAt + ((keyLength + 3) & ~3);
     const value = head >>> 31 === 1
       ? overflowValue(table, u32, valueAt)
-      : u8.subarray(valueAt, valueAt + head);
-    if (visit(u8.subarray(keyAt, keyAt + keyLength), value) === false) return ~i;
+      : new Uint8Array(buffer, valueAt, head);
+    if (visit(new Uint8Array(buffer, keyAt, keyLength), value) === false) return ~i;
   }
   return 0;
 }
