@@ -30,6 +30,7 @@ const KEPT_BYTES_MAX = 256 * 1024;
 const PIECE_BYTES_MIN = 4096;
 const PIECE_BYTES_MAX = 32 * 1024;
 const NOTHING = new Uint8Array(0);
+const NO_BUFFER = NOTHING.buffer;
 
 export class EntryBatch {
   count = 0;
@@ -40,13 +41,13 @@ export class EntryBatch {
   u8: Uint8Array<ArrayBuffer> = new Uint8Array(START_BYTES);
   u32: Uint32Array<ArrayBuffer> = new Uint32Array(this.u8.buffer);
   #places = new Int32Array(START_ENTRIES * NUMBERS);
-  /** Runs: the first entry and the first byte of each. */
-  readonly #runEntries: number[] = [];
-  readonly #runBytes: number[] = [];
+  /** Runs, of which there are not more than entries: the first entry and the first byte of each. */
+  #runs = new Int32Array(START_ENTRIES * 2);
+  #runCount = 0;
   /** A copy, which is the caller's own, of entries `#pieceFrom` to `#pieceTo`. */
   #piece: Uint8Array<ArrayBuffer> = NOTHING;
   /** Its buffer: to ask for it takes half as long as making a view. */
-  #pieceBuffer: ArrayBuffer = NOTHING.buffer;
+  #pieceBuffer: ArrayBuffer = NO_BUFFER;
   /** From a place here to the same in that buffer. */
   #pieceShift = 0;
   #pieceFrom = 0;
@@ -61,10 +62,9 @@ export class EntryBatch {
     this.count = 0;
     this.used = 0;
     this.hasOverflow = false;
-    this.#runEntries.length = 0;
-    this.#runBytes.length = 0;
+    this.#runCount = 0;
     this.#piece = NOTHING;
-    this.#pieceBuffer = NOTHING.buffer;
+    this.#pieceBuffer = NO_BUFFER;
     this.#pieceTo = 0;
   }
 
@@ -109,8 +109,9 @@ export class EntryBatch {
       if (end > high) high = end;
     }
     const added = (place - first) >> 2;
-    this.#runEntries.push(this.count);
-    this.#runBytes.push(this.used);
+    const run = this.#runCount++ * 2;
+    this.#runs[run] = this.count;
+    this.#runs[run + 1] = this.used;
     this.count += added;
     if (high - low <= bytes + (bytes >> 2)) this.#copyTogether(u32, low, high, first, place);
     else this.#copyApart(u32, bytes, first, place);
@@ -182,23 +183,27 @@ export class EntryBatch {
 
   /** Copies the run of the entry and some after it. */
   #cutPiece(index: number): void {
-    const runs = this.#runEntries.length;
     let run = 0;
-    while (run + 1 < runs && this.#runEntries[run + 1] <= index) run++;
-    const from = this.#runBytes[run];
+    while (this.#runEntry(run + 1) <= index) run++;
+    const from = this.#runs[run * 2 + 1];
     let next = run + 1;
-    while (next < runs && this.#runEnd(next) - from <= this.#pieceBytes) next++;
+    while (next < this.#runCount && this.#runByte(next + 1) - from <= this.#pieceBytes) next++;
     this.#pieceBytes = Math.min(this.#pieceBytes * 2, PIECE_BYTES_MAX);
-    this.#piece = carveBlock(this.u8.subarray(from, this.#runEnd(next - 1)));
+    this.#piece = carveBlock(this.u8.subarray(from, this.#runByte(next)));
     this.#pieceBuffer = this.#piece.buffer;
     this.#pieceShift = this.#piece.byteOffset - from;
-    this.#pieceFrom = this.#runEntries[run];
-    this.#pieceTo = next < runs ? this.#runEntries[next] : this.count;
+    this.#pieceFrom = this.#runEntry(run);
+    this.#pieceTo = this.#runEntry(next);
   }
 
-  /** Byte where a run ends. */
-  #runEnd(run: number): number {
-    return run + 1 < this.#runBytes.length ? this.#runBytes[run + 1] : this.used;
+  /** The first entry of a run; of the one after the last where entries end. */
+  #runEntry(run: number): number {
+    return run < this.#runCount ? this.#runs[run * 2] : this.count;
+  }
+
+  /** The same in bytes. */
+  #runByte(run: number): number {
+    return run < this.#runCount ? this.#runs[run * 2 + 1] : this.used;
   }
 
   isOverflow(index: number): boolean {
@@ -227,5 +232,8 @@ export class EntryBatch {
     const larger = new Int32Array(Math.max(needed, this.#places.length * 2));
     larger.set(this.#places);
     this.#places = larger;
+    const runs = new Int32Array(larger.length / NUMBERS * 2);
+    runs.set(this.#runs);
+    this.#runs = runs;
   }
 }
