@@ -8,7 +8,8 @@ import type { Range } from "../lib/api/range.ts";
 import { Snapshot } from "../lib/api/snapshot.ts";
 import { TableReader } from "../lib/api/table_reader.ts";
 import { Pins } from "../lib/memory/pins.ts";
-import { assert, assertEquals, assertInstanceOf } from "./support/assert.ts";
+import { ManifoldError } from "../lib/errors.ts";
+import { assert, assertEquals, assertInstanceOf, assertThrows } from "./support/assert.ts";
 import { LocalFamily } from "./support/local_family.ts";
 import { Random } from "./support/random.ts";
 import { test } from "./support/test.ts";
@@ -101,6 +102,68 @@ test("entries of bytes belong to the caller, who may write to them and give them
     untyped.values({ reverse: true }).toArray(),
     kept.map(([, value]) => value).reverse(),
   );
+});
+
+test("entries come out right however the cells of their leaves lie", async () => {
+  const random = new Random(7);
+  for (const sorted of [true, false]) {
+    const family = await LocalFamily.create({ cacheBytes: 400 * 4096 });
+    const order = Array.from({ length: 1500 }, (_, n) => n);
+    if (!sorted) order.sort(() => random.int(3) - 1);
+    const lengths = order.map(() => random.int(5) === 0 ? random.int(5000) : random.int(40));
+    const value = (n: number) => new Uint8Array(lengths[n]).fill(n);
+    family.fill("t", order.map((n) => [encoded(n), value(n)] as const));
+    family.write("t", (operations, table) => {
+      for (let n = 0; n < 1500; n += 3) operations.delete(table, encoded(n));
+    });
+    const left = order.filter((n) => n % 3 > 0).sort((a, b) => a - b);
+    const table = new TableReader("t", bytes, bytes, family.source);
+    for (let round = 0; round < 60; round++) {
+      const from = random.int(left.length);
+      const limit = round % 10 === 0 ? left.length : random.int(100);
+      const reverse = round % 2 === 1;
+      const expected = (reverse ? left.slice(0, from + 1).reverse() : left.slice(from))
+        .slice(0, limit);
+      const key = encoded(left[from]);
+      const range = reverse ? { lte: key, reverse, limit } : { gte: key, limit };
+      const found = table.entries(range).toArray();
+      assertEquals(found.map(([key]) => key), expected.map(encoded));
+      found.forEach(([, bytes], i) => assertEquals(bytes, value(expected[i])));
+      assertEquals([...table.keys(range)], expected.map(encoded));
+      assertEquals(table.values(range).toArray().length, expected.length);
+    }
+  }
+});
+
+test("keys of bytes are looked up as they are, whatever memory they lie in", async () => {
+  class Key extends Uint8Array {}
+  const family = await LocalFamily.create({ cacheBytes: 200 * 4096 });
+  family.fill("t", Array.from({ length: 500 }, (_, n) => [encoded(n), encoded(n * 2)] as const));
+  const table = new TableReader("t", bytes, bytes, family.source);
+  const places = [
+    new Uint8Array(new SharedArrayBuffer(8), 2, 4),
+    new Uint8Array(new ArrayBuffer(4, { maxByteLength: 64 })),
+    new Key(4),
+  ];
+  for (const key of places) {
+    key.set(encoded(77));
+    assertEquals(table.get(key), encoded(154));
+    assertEquals(table.view(key, (value) => value[3]), 154);
+    assert(table.has(key));
+    assert(!table.has(key.subarray(0, 3)));
+    key.set(encoded(500));
+    assertEquals(table.get(key), undefined);
+  }
+  assertEquals(table.get(new Uint8Array(0)), undefined);
+  const gone = encoded(77);
+  structuredClone(gone, { transfer: [gone.buffer as ArrayBuffer] });
+  for (const key of [gone, "77" as unknown as Uint8Array, [0, 0, 0, 77] as unknown as Uint8Array]) {
+    for (
+      const read of [() => table.get(key), () => table.has(key), () => table.view(key, () => 1)]
+    ) {
+      assertEquals(assertThrows(read, ManifoldError).code, "invalid-argument");
+    }
+  }
 });
 
 test("a range that the first batch exhausts takes no pin", async () => {

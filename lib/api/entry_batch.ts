@@ -3,7 +3,12 @@
  *
  * Four numbers an entry: where the key begins, its bytes, where the payload begins, its bytes; the
  * last is `~bytes` for a payload that refers to an overflow value. Keys and payloads begin at multiples of 4,
- * as they do in leaves: copied word by word they cost a third of what `set` takes on shared memory.
+ * as they do in leaves.
+ *
+ * Entries of one leaf come in runs. Where the cells of a run lie close together, as those of a leaf that was
+ * filled in the order of its keys do, they are copied at once, with what is between them: per entry that
+ * takes a quarter of the time. Others are copied one by one, word by word, a third of what `set` takes for so
+ * little. Inside of a run entries lie in any order.
  *
  * @module
  */
@@ -11,17 +16,21 @@
 import type { Chunk } from "../memory/arena.ts";
 import { carve, carveBlock, isCarved } from "./codecs/tuning.ts";
 import { copyWords } from "../tree/bytes.ts";
-import { cellAt, isOverflow, keyLengthAt, LEAF_HEAD_BYTES, payloadBytes } from "../tree/cell.ts";
+import { LEAF_HEAD_BYTES } from "../tree/cell.ts";
+import { WORD_SLOTS } from "../tree/page.ts";
 
 const NUMBERS = 4;
+/** A run ends with the entry that passes this. */
+const RUN_BYTES = 4096;
 const START_BYTES = 8192;
 const START_ENTRIES = 64;
 /** A batch that grew beyond this is not kept. */
 const KEPT_BYTES_MAX = 256 * 1024;
-/** Entries are made the caller's own in pieces: this many bytes first, each later piece twice as many. */
+/** Entries are made the caller's own in pieces of whole runs: of this many bytes first, each later piece of twice as many. */
 const PIECE_BYTES_MIN = 4096;
 const PIECE_BYTES_MAX = 32 * 1024;
 const NOTHING = new Uint8Array(0);
+const NO_BUFFER = NOTHING.buffer;
 
 export class EntryBatch {
   count = 0;
@@ -32,9 +41,15 @@ export class EntryBatch {
   u8: Uint8Array<ArrayBuffer> = new Uint8Array(START_BYTES);
   u32: Uint32Array<ArrayBuffer> = new Uint32Array(this.u8.buffer);
   #places = new Int32Array(START_ENTRIES * NUMBERS);
-  /** A copy, which is the caller's own, of the bytes from `#pieceAt` on: entries `#pieceFrom` to `#pieceTo`. */
+  /** Runs, of which there are not more than entries: the first entry and the first byte of each. */
+  #runs = new Int32Array(START_ENTRIES * 2);
+  #runCount = 0;
+  /** A copy, which is the caller's own, of entries `#pieceFrom` to `#pieceTo`. */
   #piece: Uint8Array<ArrayBuffer> = NOTHING;
-  #pieceAt = 0;
+  /** Its buffer: to ask for it takes half as long as making a view. */
+  #pieceBuffer: ArrayBuffer = NO_BUFFER;
+  /** From a place here to the same in that buffer. */
+  #pieceShift = 0;
   #pieceFrom = 0;
   #pieceTo = 0;
   #pieceBytes = PIECE_BYTES_MIN;
@@ -47,35 +62,96 @@ export class EntryBatch {
     this.count = 0;
     this.used = 0;
     this.hasOverflow = false;
+    this.#runCount = 0;
     this.#piece = NOTHING;
+    this.#pieceBuffer = NO_BUFFER;
     this.#pieceTo = 0;
   }
 
-  /** Appends the entry at a slot of a leaf; without its value if `values` is false. */
-  add(chunk: Chunk, base: number, slot: number, values: boolean): void {
+  /**
+   * Appends a run of entries of a leaf, at least one, at most `count`, from a slot on; without their values if
+   * `values` is false. Returns how many they are.
+   */
+  add(
+    chunk: Chunk,
+    base: number,
+    slot: number,
+    step: number,
+    count: number,
+    values: boolean,
+  ): number {
     const { u32 } = chunk;
-    const cell = cellAt(u32, base, slot);
-    const keyLength = keyLengthAt(u32, base, slot);
-    const valueLength = values ? payloadBytes(u32, cell) : 0;
-    const keyWords = (keyLength + 3) >> 2;
-    const words = keyWords + ((valueLength + 3) >> 2);
-    const at = this.used;
-    if (at + words * 4 > this.u8.length) this.#growBytes(at + words * 4);
-    const place = this.count * NUMBERS;
-    if (place === this.#places.length) this.#growPlaces();
-    // The payload follows the key, in the leaf and here.
-    copyWords(u32, (cell + LEAF_HEAD_BYTES) >> 2, this.u32, at >> 2, words);
-    this.used = at + words * 4;
-    this.count++;
+    const slots = (base >> 2) + WORD_SLOTS;
+    const first = this.count * NUMBERS;
+    if (first + count * NUMBERS > this.#places.length) this.#growPlaces(first + count * NUMBERS);
     const places = this.#places;
-    places[place] = at;
-    places[place + 1] = keyLength;
-    places[place + 2] = at + keyWords * 4;
-    places[place + 3] = valueLength;
-    if (values && isOverflow(u32, cell)) {
-      places[place + 3] = ~valueLength;
-      this.hasOverflow = true;
+    let place = first;
+    let low = base + 0x10000;
+    let high = 0;
+    let bytes = 0;
+    for (let left = count; left > 0 && bytes < RUN_BYTES; left--, slot += step) {
+      const word = u32[slots + (slot << 1) + 1];
+      const cell = base + (word & 0xffff);
+      const head = values ? u32[cell >> 2] : 0;
+      const keyLength = word >>> 16;
+      const length = head & 0x7fffffff;
+      const keyAt = cell + LEAF_HEAD_BYTES;
+      const payloadAt = keyAt + ((keyLength + 3) & ~3);
+      const end = payloadAt + ((length + 3) & ~3);
+      places[place] = keyAt;
+      places[place + 1] = keyLength;
+      places[place + 2] = payloadAt;
+      places[place + 3] = length === head ? length : ~length;
+      if (length !== head) this.hasOverflow = true;
+      place += NUMBERS;
+      bytes += end - keyAt;
+      if (keyAt < low) low = keyAt;
+      if (end > high) high = end;
     }
+    const added = (place - first) >> 2;
+    const run = this.#runCount++ * 2;
+    this.#runs[run] = this.count;
+    this.#runs[run + 1] = this.used;
+    this.count += added;
+    if (high - low <= bytes + (bytes >> 2)) this.#copyTogether(u32, low, high, first, place);
+    else this.#copyApart(u32, bytes, first, place);
+    return added;
+  }
+
+  /** Copies the entries whose places, still those in the leaf, are at `first` to `end`, and all between them. */
+  #copyTogether(u32: Uint32Array, low: number, high: number, first: number, end: number): void {
+    // With the same alignment V8 copies off shared memory eight bytes at a time.
+    const at = this.used + ((low - this.used) & 7);
+    const to = at + high - low;
+    if (to > this.u8.length) this.#growBytes(to);
+    copyWords(u32, low >> 2, this.u32, at >> 2, (high - low) >> 2);
+    this.used = to;
+    const places = this.#places;
+    const shift = at - low;
+    for (let place = first; place < end; place += NUMBERS) {
+      places[place] += shift;
+      places[place + 2] += shift;
+    }
+  }
+
+  /** The same without what is between them. */
+  #copyApart(u32: Uint32Array, bytes: number, first: number, end: number): void {
+    if (this.used + bytes > this.u8.length) this.#growBytes(this.used + bytes);
+    const places = this.#places;
+    let at = this.used;
+    for (let place = first; place < end; place += NUMBERS) {
+      const keyAt = places[place];
+      const payloadAt = places[place + 2];
+      const length = places[place + 3];
+      // The payload follows the key, in the leaf and here.
+      const payloadBytes = ((length < 0 ? ~length : length) + 3) & ~3;
+      const words = (payloadAt - keyAt + payloadBytes) >> 2;
+      copyWords(u32, keyAt >> 2, this.u32, at >> 2, words);
+      places[place] = at;
+      places[place + 2] = at + payloadAt - keyAt;
+      at += words << 2;
+    }
+    this.used = at;
   }
 
   /** The key of an entry, without a copy. */
@@ -102,23 +178,32 @@ export class EntryBatch {
     const isCut = index >= this.#pieceFrom && index < this.#pieceTo;
     // A caller may have transferred the piece away: its length is then 0.
     if (!isCut || this.#piece.length === 0) this.#cutPiece(index);
-    const { buffer, byteOffset } = this.#piece;
-    return new Uint8Array(buffer, byteOffset + at - this.#pieceAt, length); // half the time of `subarray`
+    return new Uint8Array(this.#pieceBuffer, at + this.#pieceShift, length); // half the time of `subarray`
   }
 
-  /** Copies the entry and some after it. */
+  /** Copies the run of the entry and some after it. */
   #cutPiece(index: number): void {
-    const places = this.#places;
-    const from = places[index * NUMBERS];
-    const most = from + this.#pieceBytes;
-    let end = index + 1;
-    while (end < this.count && places[end * NUMBERS] < most) end++;
-    const to = end === this.count ? this.used : places[end * NUMBERS];
+    let run = 0;
+    while (this.#runEntry(run + 1) <= index) run++;
+    const from = this.#runs[run * 2 + 1];
+    let next = run + 1;
+    while (next < this.#runCount && this.#runByte(next + 1) - from <= this.#pieceBytes) next++;
     this.#pieceBytes = Math.min(this.#pieceBytes * 2, PIECE_BYTES_MAX);
-    this.#piece = carveBlock(this.u8.subarray(from, to));
-    this.#pieceAt = from;
-    this.#pieceFrom = index;
-    this.#pieceTo = end;
+    this.#piece = carveBlock(this.u8.subarray(from, this.#runByte(next)));
+    this.#pieceBuffer = this.#piece.buffer;
+    this.#pieceShift = this.#piece.byteOffset - from;
+    this.#pieceFrom = this.#runEntry(run);
+    this.#pieceTo = this.#runEntry(next);
+  }
+
+  /** The first entry of a run; of the one after the last where entries end. */
+  #runEntry(run: number): number {
+    return run < this.#runCount ? this.#runs[run * 2] : this.count;
+  }
+
+  /** The same in bytes. */
+  #runByte(run: number): number {
+    return run < this.#runCount ? this.#runs[run * 2 + 1] : this.used;
   }
 
   isOverflow(index: number): boolean {
@@ -143,9 +228,12 @@ export class EntryBatch {
     this.u32 = new Uint32Array(larger.buffer);
   }
 
-  #growPlaces(): void {
-    const larger = new Int32Array(this.#places.length * 2);
+  #growPlaces(needed: number): void {
+    const larger = new Int32Array(Math.max(needed, this.#places.length * 2));
     larger.set(this.#places);
     this.#places = larger;
+    const runs = new Int32Array(larger.length / NUMBERS * 2);
+    runs.set(this.#runs);
+    this.#runs = runs;
   }
 }

@@ -24,7 +24,7 @@ import { Hold } from "./state_source.ts";
 /** Entries of the first batch; each later one is four times as big, up to the most. */
 const FIRST_ENTRIES = 32;
 const ENTRIES_MAX = 512;
-/** A batch ends with the entry that passes this. */
+/** A batch ends with the run of entries (entry_batch.ts) that passes this. */
 const FIRST_BYTES = 32 * 1024;
 const BYTES_MAX = 128 * 1024;
 
@@ -268,8 +268,10 @@ export class RawEntries {
       if (count > most - batch.count) count = most - batch.count;
       const { chunk, base } = cursor;
       let slot = cursor.slot;
-      for (; count > 0 && batch.used < bytesMax; count--, slot += step) {
-        batch.add(chunk, base, slot, values);
+      while (count > 0 && batch.used < bytesMax) {
+        const added = batch.add(chunk, base, slot, step, count, values);
+        count -= added;
+        slot += step * added;
       }
       cursor.slot = slot;
       if (batch.count === this.#left) return this.#noMore();

@@ -46,6 +46,9 @@ export class RawTable {
   readonly nameBytes: Uint8Array;
   #stamp = NaN;
   #entry: TableEntry | undefined;
+  /** The chunk that was viewed last, and its buffer: to ask for it takes half as long as making the view. */
+  #viewed: Chunk;
+  #buffer: ArrayBufferLike;
 
   constructor(
     source: StateSource,
@@ -60,6 +63,8 @@ export class RawTable {
     this.epochs = source.memory.epochs;
     this.scratch = scratchOf(source.memory);
     this.nameBytes = nameBytes;
+    this.#viewed = this.store.arena.chunks[0];
+    this.#buffer = this.#viewed.u8.buffer;
   }
 
   /** The same table of another state. */
@@ -149,7 +154,11 @@ export class RawTable {
     if (this.isPrivate(chunk, base)) {
       return chunk.u8.slice(valueOffset, valueOffset + valueLength);
     }
-    return new Uint8Array(chunk.u8.buffer, valueOffset, valueLength); // half the time of `subarray`
+    if (chunk !== this.#viewed) {
+      this.#viewed = chunk;
+      this.#buffer = chunk.u8.buffer;
+    }
+    return new Uint8Array(this.#buffer, valueOffset, valueLength); // half the time of `subarray`
   }
 
   /** The overflow value whose payload stands at `words[at]`. Inside an epoch. */

@@ -9,6 +9,7 @@
  */
 
 import type { Pin } from "../memory/pins.ts";
+import { viewOf } from "../runtime/fast_bytes.ts";
 import { noteGarbage, VIEW_GARBAGE_BYTES } from "../runtime/garbage.ts";
 import { LEAF_HEAD_BYTES } from "../tree/cell.ts";
 import type { Cursor } from "../tree/cursor.ts";
@@ -90,6 +91,7 @@ function showLeaf(
   visit: Visit,
 ): number {
   const { u8, u32 } = cursor.chunk;
+  const { buffer } = u8;
   const { base } = cursor;
   const slots = (base >> 2) + WORD_SLOTS;
   let slot = cursor.slot;
@@ -101,8 +103,8 @@ function showLeaf(
     const valueAt = keyAt + ((keyLength + 3) & ~3);
     const value = head >>> 31 === 1
       ? overflowValue(table, u32, valueAt)
-      : u8.subarray(valueAt, valueAt + head);
-    if (visit(u8.subarray(keyAt, keyAt + keyLength), value) === false) return ~i;
+      : viewOf(u8, buffer, valueAt, head);
+    if (visit(viewOf(u8, buffer, keyAt, keyLength), value) === false) return ~i;
   }
   return 0;
 }

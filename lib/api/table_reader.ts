@@ -16,6 +16,7 @@ import { checkCallback, checkIterable, isObject, notATable } from "./arguments.t
 import { bytes } from "./codecs/bytes.ts";
 import { describe } from "./codecs/describe.ts";
 import { carvePart } from "./codecs/tuning.ts";
+import { type ByteWriter, isBytes } from "./codec_writer.ts";
 import { encodeWith } from "./encode.ts";
 import { EntryIterator } from "./entry_iterator.ts";
 import { walkTable } from "./long_walk.ts";
@@ -100,6 +101,8 @@ export class TableReader<K, V> {
   readonly #key: Codec<K>;
   readonly #value: Codec<V>;
   readonly #raw: RawTable;
+  /** Whether keys are looked up as they are. */
+  readonly #takesBytes: boolean;
   /** Whether values are given as they are: copied straight from the page. */
   readonly #givesBytes: boolean;
 
@@ -122,6 +125,7 @@ export class TableReader<K, V> {
     this.#name = name;
     this.#key = key;
     this.#value = value;
+    this.#takesBytes = (key as Codec<unknown>) === bytes;
     this.#givesBytes = (value as Codec<unknown>) === bytes;
     this.#raw = new RawTable(source, name, codecs);
   }
@@ -139,19 +143,36 @@ export class TableReader<K, V> {
    */
   get(key: K): V | undefined {
     const raw = this.#raw;
-    const { epochs, scratch } = raw;
-    const writer = scratch.takeWriter();
-    encodeWith(this.#key, key, writer);
+    const { epochs } = raw;
+    const writer = this.#encode(key);
     epochs.enter();
     try {
-      const found = raw.find(writer.bytes, writer.length);
-      scratch.putWriter(writer);
-      return found ? this.#decodeHit() : undefined;
+      return this.#find(key, writer) ? this.#decodeHit() : undefined;
     } catch (error) {
       throw raw.explain(error);
     } finally {
       epochs.leave();
     }
+  }
+
+  /** The encoding of a key, for {@linkcode TableReader.#find}; undefined for a key that is its own. */
+  #encode(key: K): ByteWriter | undefined {
+    if (this.#takesBytes && isBytes(key)) return undefined;
+    const writer = this.#raw.scratch.takeWriter();
+    encodeWith(this.#key, key, writer);
+    return writer;
+  }
+
+  /** Looks a key up, and gives its encoding back. Inside an epoch. */
+  #find(key: K, writer: ByteWriter | undefined): boolean {
+    const raw = this.#raw;
+    if (writer === undefined) {
+      const bytes = key as unknown as Uint8Array;
+      return raw.find(bytes, bytes.length);
+    }
+    const found = raw.find(writer.bytes, writer.length);
+    raw.scratch.putWriter(writer);
+    return found;
   }
 
   /** The value of the hit. Inside its epoch. */
@@ -172,17 +193,15 @@ export class TableReader<K, V> {
    */
   has(key: K): boolean {
     const raw = this.#raw;
-    const { epochs, scratch } = raw;
-    const writer = scratch.takeWriter();
-    encodeWith(this.#key, key, writer);
+    const { epochs } = raw;
+    const writer = this.#encode(key);
     epochs.enter();
     try {
-      return raw.find(writer.bytes, writer.length);
+      return this.#find(key, writer);
     } catch (error) {
       throw raw.explain(error);
     } finally {
       epochs.leave();
-      scratch.putWriter(writer);
     }
   }
 
@@ -378,14 +397,11 @@ export class TableReader<K, V> {
    */
   view<T>(key: K, show: (bytes: Uint8Array) => T): T | undefined {
     checkCallback(show, () => `view of the table "${this.#name}"`);
-    const raw = this.#raw;
-    const { epochs, scratch } = raw;
-    const writer = scratch.takeWriter();
-    encodeWith(this.#key, key, writer);
+    const { epochs } = this.#raw;
+    const writer = this.#encode(key);
     epochs.enter();
     try {
-      const found = this.#viewOf(writer.bytes, writer.length);
-      scratch.putWriter(writer);
+      const found = this.#viewOf(key, writer);
       return found === undefined ? undefined : show(found);
     } finally {
       epochs.leave();
@@ -393,10 +409,10 @@ export class TableReader<K, V> {
   }
 
   /** Apart from the caller's function, whose errors are none of the table's. */
-  #viewOf(key: Uint8Array, length: number): Uint8Array | undefined {
+  #viewOf(key: K, writer: ByteWriter | undefined): Uint8Array | undefined {
     const raw = this.#raw;
     try {
-      if (!raw.find(key, length)) return undefined;
+      if (!this.#find(key, writer)) return undefined;
       noteGarbage(VIEW_GARBAGE_BYTES);
       return raw.hitValue();
     } catch (error) {

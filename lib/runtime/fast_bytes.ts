@@ -17,3 +17,16 @@ export function decodeUtf8(bytes: Uint8Array): string {
 
 /** Results of at least so many bytes are carved from a common slab; smaller ones get memory of their own. */
 export const carveBytesMin: number = "Bun" in globalThis ? 512 : 0;
+
+/**
+ * A view on a part of shared memory, of `bytes`, all of it, and of its buffer: by the constructor, which takes half the time of
+ * `subarray` on V8 when the buffer need not be asked for; on JavaScriptCore `subarray` is a little faster.
+ */
+export const viewOf: (
+  bytes: Uint8Array,
+  buffer: ArrayBufferLike,
+  at: number,
+  length: number,
+) => Uint8Array = "Bun" in globalThis
+  ? (bytes, _buffer, at, length) => bytes.subarray(at, at + length)
+  : (_bytes, buffer, at, length) => new Uint8Array(buffer, at, length);

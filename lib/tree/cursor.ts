@@ -21,7 +21,7 @@ import {
 import { pageCount } from "./page.ts";
 import { type PageReader, REF_WORDS } from "./pager.ts";
 import { HEIGHT_MAX, type TreeRoot } from "./root.ts";
-import { searchBranch, searchLeaf } from "./search.ts";
+import { askAhead, searchBranch, searchLeaf } from "./search.ts";
 import { VisitLimit } from "./visit_limit.ts";
 
 /** Moves over the entries of a tree. The registers mean something while `valid` is true. */
@@ -224,6 +224,7 @@ export class Cursor {
 
   private enterLeaf(cold: boolean): void {
     this.enter(0, cold);
+    if (!cold) askAhead(this.chunk.u32, this.base, this.pager.arena.pageSize);
     this.count = pageCount(this.chunk.u32, this.base);
   }
 

@@ -9,7 +9,7 @@ import { cellAt, cellCount, LEAF_HEAD_BYTES } from "./cell.ts";
 import { pageCount, WORD_SLOTS } from "./page.ts";
 import type { PageReader } from "./pager.ts";
 import type { TreeRoot } from "./root.ts";
-import { searchBranch, searchLeaf } from "./search.ts";
+import { askAhead, searchBranch, searchLeaf } from "./search.ts";
 
 const NOWHERE: Chunk = { u8: new Uint8Array(0), u32: new Uint32Array(0) };
 
@@ -49,6 +49,7 @@ export function find(
     chunk = arena.chunks[frame >> arena.frameShift];
     base = (frame & arena.frameMask) << arena.pageShift;
   }
+  askAhead(chunk.u32, base, arena.pageSize);
   const slot = searchLeaf(chunk, base, key, keyOffset, keyLength);
   if (slot < 0) return false;
   const u32 = chunk.u32;

@@ -16,6 +16,22 @@ import { WORD_KIND, WORD_PREFIX, WORD_SLOTS } from "./page.ts";
 /** Flips the top bit, so that engines compare hints as signed 32-bit integers. */
 const SIGN = 0x80000000;
 
+/** Words in a line of the processor's caches: 64 bytes wherever it matters. */
+const LINE_WORDS = 16;
+
+/** Where what was asked for ahead goes, or no engine would ask for it. */
+const seen = { bit: 0 };
+
+/**
+ * Reads a word in each of the first lines of a leaf that is about to be searched, and one far behind, where cells
+ * are: the processor fetches them together, where the search would wait for one after the other.
+ */
+export function askAhead(u32: Uint32Array, base: number, pageSize: number): void {
+  const page = base >> 2;
+  seen.bit = (u32[page + LINE_WORDS] ^ u32[page + 2 * LINE_WORDS] ^ u32[page + 3 * LINE_WORDS] ^
+    u32[page + 4 * LINE_WORDS] ^ u32[page + 5 * LINE_WORDS] ^ u32[page + (pageSize * 3 >> 4)]) & 1;
+}
+
 /** Order of a key against a cell's key of the same hint; both are at least `prefix` long. */
 function compareTails(
   key: Uint8Array,

@@ -59,6 +59,7 @@ export function tuneCodecs(tuning: CodecTuning): void {
 class Slab {
   #bytes = new Uint8Array(SLAB_BYTES);
   #words = new Uint32Array(this.#bytes.buffer);
+  #buffer = this.#bytes.buffer;
   #used = 0;
 
   copy(bytes: Uint8Array, aligned: boolean): Uint8Array<ArrayBuffer> {
@@ -78,7 +79,7 @@ class Slab {
       return this.copy(bytes, aligned);
     }
     this.#used = end;
-    const own = this.#bytes.subarray(at, end);
+    const own = new Uint8Array(this.#buffer, at, length);
     own.set(bytes);
     return own;
   }
@@ -98,12 +99,13 @@ class Slab {
     }
     copyWords(chunk.u32, offset >> 2, this.#words, at, words);
     this.#used = (at + words) << 2;
-    return new Uint8Array(this.#bytes.buffer, at << 2, length);
+    return new Uint8Array(this.#buffer, at << 2, length);
   }
 
   #renew(): void {
     this.#bytes = new Uint8Array(SLAB_BYTES);
-    this.#words = new Uint32Array(this.#bytes.buffer);
+    this.#buffer = this.#bytes.buffer;
+    this.#words = new Uint32Array(this.#buffer);
     this.#used = 0;
   }
 }
