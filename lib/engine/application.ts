@@ -62,9 +62,12 @@ export class Application {
   readonly #changes: ChangeRecorder;
   readonly #reader = new OperationReader();
   readonly #orderReader = new OperationReader();
-  /** Writes that wait to be sorted, by table. */
+  readonly #gatherReader = new OperationReader();
+  /** Writes that wait to be sorted, by table; those that were gathered are all in one memory. */
   readonly #orders = new Map<OpenTable, WriteOrder>();
   readonly #spareOrders: WriteOrder[] = [];
+  /** Whether those that wait are being applied. */
+  #applies = false;
 
   constructor({ tables, pager, store, changes }: ApplicationParts) {
     this.#tables = tables;
@@ -76,7 +79,7 @@ export class Application {
   /** Refuses a transaction that cannot be applied; says whether it opens tables by name. @throws {Refusal} */
   check(memory: OperationMemory, from: number, to: number): boolean {
     const reader = this.#reader;
-    const { pageSize } = this.#store.arena;
+    const keyMax = keyBytesMax(this.#store.arena.pageSize);
     let names = 0;
     const made = new Set<number>();
     reader.begin(memory, from, to);
@@ -96,10 +99,17 @@ export class Application {
         : this.#tables.byId(reader.table) !== undefined || made.has(reader.table);
       if (!known) throw new Refusal("not-found", DETAIL_TABLE_GONE);
       if (reader.kind === OP_DELETE_RANGE) continue;
-      if (reader.keyLength > keyBytesMax(pageSize)) throw new Refusal("too-large", DETAIL_KEY);
-      if (reader.valueLength > VALUE_BYTES_MAX) throw new Refusal("too-large", DETAIL_VALUE);
+      checkLengths(reader, keyMax);
     }
     return names > 0;
+  }
+
+  /** The table of a write. @throws {Refusal} */
+  #checkWrite(reader: OperationReader): OpenTable {
+    const table = this.#tables.byId(reader.table);
+    if (table === undefined) throw new Refusal("not-found", DETAIL_TABLE_GONE);
+    checkLengths(reader, keyBytesMax(this.#store.arena.pageSize));
+    return table;
   }
 
   /**
@@ -116,6 +126,7 @@ export class Application {
     opened: boolean,
   ): number {
     this.#forgetOrders();
+    this.#applies = false;
     const { u8 } = memory;
     const reader = this.#reader;
     const tables = this.#tables;
@@ -161,6 +172,43 @@ export class Application {
     return removed + this.#applySorted(memory, to);
   }
 
+  /**
+   * Applies what a recovery reads: writes wait for more of them, in the same memory, until {@linkcode applyGathered};
+   * what is none is applied at once, behind all that wait. Inside an epoch.
+   *
+   * @throws {Refusal | ManifoldError} The group must be discarded.
+   */
+  gather(memory: OperationMemory, from: number, to: number): void {
+    const reader = this.#gatherReader;
+    reader.begin(memory, from, to);
+    while (reader.next()) {
+      const { kind, start, end } = reader;
+      if ((kind === OP_SET || kind === OP_DELETE) && !this.#changes.wanted) {
+        this.#order(this.#checkWrite(reader), reader, memory.u8.length);
+        continue;
+      }
+      this.applyGathered(memory);
+      this.apply(memory, start, end, null, this.check(memory, start, end));
+    }
+  }
+
+  /** Applies what was gathered from a memory. Throws as {@linkcode gather}. */
+  applyGathered(memory: OperationMemory): void {
+    this.#applySorted(memory, memory.u8.length);
+  }
+
+  /** The group is over: what waits of one that was given up is forgotten, and the memory of all. */
+  endGathering(): void {
+    this.#applies = false;
+    this.#orders.clear();
+    this.#spareOrders.length = 0;
+  }
+
+  /** Where the gathered operation begins that could not be applied; -1 if the one that was asked for could not. */
+  get failedAt(): number {
+    return this.#applies ? this.#orderReader.start : -1;
+  }
+
   /** What a group that was given up has left. */
   #forgetOrders(): void {
     for (const order of this.#orders.values()) {
@@ -188,6 +236,7 @@ export class Application {
     if (this.#orders.size === 0) return 0;
     const reader = this.#orderReader;
     let removed = 0;
+    this.#applies = true;
     for (const [table, order] of this.#orders) {
       order.sort(memory.u8);
       for (let i = 0; i < order.count; i++) {
@@ -196,6 +245,7 @@ export class Application {
         removed += this.#write(table, reader);
       }
     }
+    this.#applies = false;
     this.#forgetOrders();
     return removed;
   }
@@ -263,4 +313,10 @@ export class Application {
       lower = { key: entries[entries.length - 1].key, inclusive: false };
     }
   }
+}
+
+/** @throws {Refusal} */
+function checkLengths(reader: OperationReader, keyMax: number): void {
+  if (reader.keyLength > keyMax) throw new Refusal("too-large", DETAIL_KEY);
+  if (reader.valueLength > VALUE_BYTES_MAX) throw new Refusal("too-large", DETAIL_VALUE);
 }

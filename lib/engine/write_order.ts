@@ -15,7 +15,7 @@ import { commonBytes, hintOf } from "../tree/bytes.ts";
 /** Writes that are sorted at once: their number has this many values in a key of the sort. */
 const INDEX_BITS = 20;
 export const SORTED_MAX = 2 ** INDEX_BITS;
-const START_WRITES = 1024;
+const START_WRITES = 64;
 /** What is noted of a write: a number to sort by, where it begins, where its key is. */
 const WRITE_BYTES = 8 + 4 + 8;
 /** Memory for more writes than this is not kept. */

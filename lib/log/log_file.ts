@@ -18,7 +18,7 @@
  */
 
 import { ManifoldError } from "../errors.ts";
-import { COUNT_MAX, equalBytes } from "../storage/bytes.ts";
+import { allocateBytes, COUNT_MAX, equalBytes } from "../storage/bytes.ts";
 import type { Checksum } from "../storage/checksum.ts";
 import type { File } from "../storage/file.ts";
 
@@ -135,6 +135,8 @@ const WINDOW_BYTES = 1024 * 1024;
 export class LogReader {
   readonly #file: File;
   readonly capacity: number;
+  /** Called before the memory is used anew that holds what was returned: all of that is valid until then. */
+  onMove: () => void = () => {};
   #window: Uint8Array = new Uint8Array(WINDOW_BYTES);
   #from = 0;
   #length = 0;
@@ -150,6 +152,13 @@ export class LogReader {
     this.#there = Math.min(capacity, file.size() - LOG_HEADER_BYTES);
   }
 
+  /** Has reads take so much at once from now on, or all of the ring if that is less. @throws {ManifoldError} `too-large` */
+  widen(bytes: number): void {
+    this.onMove();
+    this.#window = allocateBytes(Math.min(bytes, this.capacity), "a part of a log");
+    this.#length = 0;
+  }
+
   /** Whether the file has a stretch of the ring; what it has not was never written. */
   holds(position: number, length: number): boolean {
     const at = position % this.capacity;
@@ -161,7 +170,8 @@ export class LogReader {
   /** `length` bytes at a position, at most the capacity; zeros where the file was never written. */
   read(position: number, length: number): Uint8Array {
     if (position < this.#from || position + length > this.#from + this.#length) {
-      if (length > this.#window.length) this.#window = new Uint8Array(length);
+      this.onMove();
+      if (length > this.#window.length) this.#window = allocateBytes(length, "a part of a log");
       this.#from = position;
       this.#length = this.#fill(position, Math.min(this.#window.length, this.capacity));
       this.#onRead(this.#length);
