@@ -47,6 +47,9 @@ export interface OperationSink {
   setTable(at: number, table: number): void;
 }
 
+/** Sorted writes stand anywhere: so many are fetched at once, for the waits of one after the other add up. */
+const FETCHED_WRITES = 64;
+
 /** What operations are applied with. */
 export interface ApplicationParts {
   readonly tables: FamilyTables;
@@ -240,6 +243,7 @@ export class Application {
     for (const [table, order] of this.#orders) {
       order.sort(memory.u8);
       for (let i = 0; i < order.count; i++) {
+        if (i % FETCHED_WRITES === 0) order.fetch(i, i + FETCHED_WRITES, memory.u8);
         reader.begin(memory, order.start(i), to);
         reader.next();
         removed += this.#write(table, reader);
