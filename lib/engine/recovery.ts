@@ -78,6 +78,8 @@ export interface ReplayOptions {
   /** The positions between which the keeper has found records. */
   readonly from: number;
   readonly end: number;
+  /** Bytes of the log that are in memory at once, if not as many as usual. */
+  readonly pieceBytes?: number;
 }
 
 /**
@@ -150,9 +152,9 @@ class Replay {
 
   /** @throws {ManifoldError} */
   run(): void {
-    const { path, salt, from, end } = this.#options;
+    const { path, salt, from, end, pieceBytes = PIECE_BYTES } = this.#options;
     const reader = this.#reader;
-    reader.widen(Math.min(PIECE_BYTES, end - from));
+    reader.widen(Math.min(pieceBytes, end - from));
     reader.onMove = () => this.#applyGathered();
     for (let position = from; position < end;) {
       const record = readRecord(reader, position, salt, undefined);
@@ -234,9 +236,9 @@ class Replay {
 
   /** The position of the record that holds a byte of the piece. */
   #recordOf(at: number): number {
-    const { from, salt } = this.#options;
+    const { salt } = this.#options;
     const { u8 } = this.#piece;
-    let position = Math.max(from, this.#pieceFrom);
+    let position = this.#pieceFrom; // a piece begins with a record
     for (;;) {
       const start = position - this.#pieceFrom;
       const header = readRecordHeader(u8.subarray(start), position, salt);

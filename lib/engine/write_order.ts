@@ -8,9 +8,16 @@
  * @module
  */
 
-import { OP_HEADER_BYTES, type OperationReader } from "../log/operations.ts";
+import {
+  OP_HEADER_BYTES,
+  OP_SET,
+  type OperationMemory,
+  OperationReader,
+} from "../log/operations.ts";
 import { allocateBytes } from "../storage/bytes.ts";
 import { commonBytes, hintOf } from "../tree/bytes.ts";
+import type { EntryRun } from "../tree/insert_run.ts";
+import { staysInLeaf } from "../tree/page.ts";
 
 /** Writes that are sorted at once. */
 export const SORTED_MAX = 2 ** 20;
@@ -20,6 +27,8 @@ const WRITE_BYTES = 4 * 4;
 /** Memory for more writes than this is not kept. */
 const KEPT_WRITES_MAX = 2 ** 16;
 
+/** Sorted writes stand anywhere: so many are fetched at once, for the waits of one after the other add up. */
+const FETCHED_WRITES = 64;
 /** A small operation lies in no more than two lines of the processor's cache. */
 const LINE_BYTES = 48;
 
@@ -143,5 +152,52 @@ function countDigits(hints: Uint32Array, count: number, shift: number): void {
     const many = places[digit];
     places[digit] = before;
     before += many;
+  }
+}
+
+/** Goes through the writes of an order, sorted, all in one memory. */
+export class SortedWrites extends OperationReader implements EntryRun {
+  readonly #inlineBytesMax: number;
+  #order: WriteOrder | undefined;
+  #next = 0;
+
+  /** `inlineBytesMax`: of the pages that they go to. */
+  constructor(inlineBytesMax: number) {
+    super();
+    this.#inlineBytesMax = inlineBytesMax;
+  }
+
+  /** Sorts, and stands before the first. */
+  sort(order: WriteOrder, memory: OperationMemory): void {
+    order.sort(memory.u8);
+    this.#order = order;
+    this.#next = 0;
+    this.memory = memory;
+  }
+
+  /** Moves to the next; false if there is none. */
+  nextWrite(): boolean {
+    const order = this.#order!;
+    const i = this.#next++;
+    if (i >= order.count) return false;
+    const { memory } = this;
+    if (i % FETCHED_WRITES === 0) order.fetch(i, i + FETCHED_WRITES, memory.u8);
+    this.begin(memory, order.start(i), memory.u8.length);
+    return this.next();
+  }
+
+  /** Whether it stands on a write, and none is left otherwise. */
+  get isThere(): boolean {
+    return this.#next <= this.#order!.count;
+  }
+
+  /** Whether the write that it stands on sets an entry that stays in a leaf. */
+  get isEntry(): boolean {
+    return this.kind === OP_SET &&
+      staysInLeaf(this.keyLength, this.valueLength, this.#inlineBytesMax);
+  }
+
+  nextEntry(): boolean {
+    return this.nextWrite() && this.isEntry;
   }
 }
