@@ -51,6 +51,8 @@ export class WriteOrder {
   #otherStarts!: Uint32Array;
   /** Bytes that the keys so far share. */
   #shared = 0;
+  /** So many hints are of keys that seemed to share more. */
+  #stale = 0;
 
   constructor() {
     this.#allocate(START_WRITES);
@@ -62,21 +64,21 @@ export class WriteOrder {
     if (count === this.#starts.length) this.#grow();
     const { keyOffset, keyLength, memory: { u8 } } = reader;
     this.#starts[count] = reader.start;
-    this.#shared = count === 0 ? keyLength : commonBytes(
-      u8,
-      this.#starts[0] + OP_HEADER_BYTES,
-      u8,
-      keyOffset,
-      Math.min(this.#shared, keyLength),
-    );
+    const first = this.#starts[0] + OP_HEADER_BYTES;
+    const known = count === 0 ? keyLength : Math.min(this.#shared, keyLength);
+    const shared = commonBytes(u8, first, u8, keyOffset, known);
+    if (shared !== this.#shared) {
+      this.#shared = shared;
+      this.#stale = count;
+    }
+    this.#hints[count] = hintOf(u8, keyOffset + shared, keyLength - shared);
     this.count++;
   }
 
   /** Sorts the writes, all of which are in `u8`. */
   sort(u8: Uint8Array): void {
-    const { count } = this;
     const shared = this.#shared;
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < this.#stale; i++) {
       const at = this.#starts[i];
       const length = u8[at + 2] | (u8[at + 3] << 8);
       this.#hints[i] = hintOf(u8, at + OP_HEADER_BYTES + shared, length - shared);
@@ -123,13 +125,15 @@ export class WriteOrder {
   }
 
   clear(): void {
-    this.count = 0;
+    this.count = this.#shared = this.#stale = 0;
     if (this.#starts.length > KEPT_WRITES_MAX) this.#allocate(START_WRITES);
   }
 
   #grow(): void {
+    const hints = this.#hints;
     const starts = this.#starts;
     this.#allocate(starts.length * 2);
+    this.#hints.set(hints);
     this.#starts.set(starts);
   }
 
