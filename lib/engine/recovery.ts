@@ -154,7 +154,7 @@ class Replay {
   run(): void {
     const { path, salt, from, end, pieceBytes = PIECE_BYTES } = this.#options;
     const reader = this.#reader;
-    reader.widen(Math.min(pieceBytes, end - from));
+    reader.widen(Math.min(pieceBytes, end - from), end);
     reader.onMove = () => this.#applyGathered();
     for (let position = from; position < end;) {
       const record = readRecord(reader, position, salt, undefined);

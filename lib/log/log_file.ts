@@ -140,6 +140,7 @@ export class LogReader {
   #window: Uint8Array = new Uint8Array(WINDOW_BYTES);
   #from = 0;
   #length = 0;
+  #end = Infinity;
   readonly #onRead: (bytes: number) => void;
   /** Bytes of the ring that the file has. */
   readonly #there: number;
@@ -152,11 +153,17 @@ export class LogReader {
     this.#there = Math.min(capacity, file.size() - LOG_HEADER_BYTES);
   }
 
-  /** Has reads take so much at once from now on, or all of the ring if that is less. @throws {ManifoldError} `too-large` */
-  widen(bytes: number): void {
+  /**
+   * Has reads take so much at once from now on, or all of the ring if that is less; but nothing behind a position that is
+   * not asked for.
+   *
+   * @throws {ManifoldError} `too-large`
+   */
+  widen(bytes: number, end: number): void {
     this.onMove();
     this.#window = allocateBytes(Math.min(bytes, this.capacity), "a part of a log");
     this.#length = 0;
+    this.#end = end;
   }
 
   /** Whether the file has a stretch of the ring; what it has not was never written. */
@@ -173,7 +180,8 @@ export class LogReader {
       this.onMove();
       if (length > this.#window.length) this.#window = allocateBytes(length, "a part of a log");
       this.#from = position;
-      this.#length = this.#fill(position, Math.min(this.#window.length, this.capacity));
+      const ahead = Math.max(length, this.#end - position);
+      this.#length = this.#fill(position, Math.min(this.#window.length, this.capacity, ahead));
       this.#onRead(this.#length);
     }
     const at = position - this.#from;
