@@ -384,7 +384,7 @@ function run(options: Options, random: Random): void {
     const wave = (i / options.operations * 4) % 2;
     const growing = wave < 1.2 && pair.entries.length < options.size;
     const dice = random.next();
-    if (dice < (growing ? 0.03 : 0.01)) pair.insertRun();
+    if (dice < (growing ? 0.015 : 0.005)) pair.insertRun();
     else if (dice < (growing ? 0.75 : 0.25)) pair.insert();
     else if (dice < 0.85) pair.remove();
     else if (dice < (growing ? 0.851 : 0.87)) pair.removeRange();
