@@ -11,7 +11,8 @@ import { Cursor } from "../lib/tree/cursor.ts";
 import { checkTree } from "../lib/tree/check.ts";
 import { find, Hit, rank } from "../lib/tree/find.ts";
 import { insert } from "../lib/tree/insert.ts";
-import { inlineBytesMax, keyBytesMax } from "../lib/tree/page.ts";
+import { type EntryRun, insertRun } from "../lib/tree/insert_run.ts";
+import { inlineBytesMax, keyBytesMax, OVERFLOW_PAYLOAD_BYTES } from "../lib/tree/page.ts";
 import { countRange, dropTree, removeRange } from "../lib/tree/range.ts";
 import { remove } from "../lib/tree/remove.ts";
 import { type Bound, TreeRoot } from "../lib/tree/root.ts";
@@ -75,6 +76,42 @@ interface Options {
   hostile: boolean;
   /** Entries that the model swings around. */
   size: number;
+}
+
+/** Entries, one behind the other in one memory. */
+class Run implements EntryRun {
+  readonly memory: { readonly u8: Uint8Array };
+  at = -1;
+  keyOffset = 0;
+  keyLength = 0;
+  valueOffset = 3;
+  valueLength = 0;
+  readonly #entries: readonly Entry[];
+
+  constructor(entries: readonly Entry[]) {
+    const u8 = new Uint8Array(
+      3 + entries.reduce((sum, one) => sum + one.key.length + one.value.length, 0),
+    );
+    let at = 3;
+    for (const { key, value } of entries) {
+      u8.set(key, at);
+      u8.set(value, at + key.length);
+      at += key.length + value.length;
+    }
+    this.memory = { u8 };
+    this.#entries = entries;
+    this.nextEntry();
+  }
+
+  nextEntry(): boolean {
+    if (++this.at >= this.#entries.length) return false;
+    const { key, value } = this.#entries[this.at];
+    this.keyOffset = this.valueOffset + this.valueLength;
+    this.keyLength = key.length;
+    this.valueOffset = this.keyOffset + key.length;
+    this.valueLength = value.length;
+    return true;
+  }
 }
 
 /** A tree, and what it must hold. */
@@ -155,6 +192,47 @@ class Pair {
     );
     assertEquals(replaced, there);
     this.entries.splice(index, there ? 1 : 0, entry);
+  }
+
+  /** Sets several entries, mostly in the order of their keys, some of them more than once. */
+  insertRun(): void {
+    const { pager, root, random } = this;
+    const entries: Entry[] = [];
+    const near = random.chance(0.5) ? random.int(this.entries.length + 1) : -1;
+    for (let i = random.int(40); i >= 0; i--) {
+      const key = near >= 0 && near + i < this.entries.length && random.chance(0.7)
+        ? this.entries[near + i].key
+        : this.someKey();
+      const room = inlineBytesMax(this.options.pageSize) - key.length;
+      // As long as a reference to an overflow value: the least that any key has room for.
+      const most = Math.max(OVERFLOW_PAYLOAD_BYTES, room);
+      entries.push({ key, value: random.bytes(Math.min(most, random.int(300))), overflow: false });
+    }
+    entries.sort((a, b) => compareBytes(a.key, 0, a.key.length, b.key, 0, b.key.length));
+    if (random.chance(0.3)) entries.push(...entries.splice(random.int(entries.length), 2));
+    const run = new Run(entries);
+    while (run.at < entries.length) {
+      const before = run.at;
+      const { count } = root;
+      const set = insertRun(pager, root, run);
+      assertEquals(run.at - before, set);
+      const added = entries.slice(before, run.at).filter((entry) => this.#put(entry)).length;
+      assertEquals(root.count - count, added);
+      if (set > 0) continue;
+      const { memory: { u8 }, keyOffset, keyLength, valueOffset, valueLength } = run;
+      insert(pager, root, u8, keyOffset, keyLength, u8, valueOffset, valueLength, false);
+      this.#put(entries[run.at]);
+      run.nextEntry();
+    }
+    assertEquals(root.count, this.entries.length);
+  }
+
+  /** Puts an entry into the model; says whether it is new. */
+  #put(entry: Entry): boolean {
+    const index = this.lowerBound(entry.key);
+    const there = this.has(index, entry.key);
+    this.entries.splice(index, there ? 1 : 0, entry);
+    return !there;
   }
 
   remove(): void {
@@ -306,7 +384,8 @@ function run(options: Options, random: Random): void {
     const wave = (i / options.operations * 4) % 2;
     const growing = wave < 1.2 && pair.entries.length < options.size;
     const dice = random.next();
-    if (dice < (growing ? 0.75 : 0.25)) pair.insert();
+    if (dice < (growing ? 0.015 : 0.005)) pair.insertRun();
+    else if (dice < (growing ? 0.75 : 0.25)) pair.insert();
     else if (dice < 0.85) pair.remove();
     else if (dice < (growing ? 0.851 : 0.87)) pair.removeRange();
     else pair.read();

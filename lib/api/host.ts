@@ -17,6 +17,7 @@ import {
   FAMILY_LOCK,
   HOST_WAKE,
   LOG_LOCK,
+  NEXT_FAMILY_ID,
   PUBLISH_LOCK,
 } from "../memory/control.ts";
 import { CLOSED, databaseState, fail, FAILED } from "../memory/database_state.ts";
@@ -87,6 +88,10 @@ export class Host {
   startRecovery(families: number): void {
     const { control, rings } = this.#memory;
     this.startKeeper(true);
+    // Of a file that has none the log makes the first: starting a worker takes longer than looking through the log.
+    if (families === 0) {
+      wantWorker(control, Atomics.load(control.words, NEXT_FAMILY_ID) % rings.length);
+    }
     for (let worker = 0; worker < Math.min(families, rings.length); worker++) {
       wantWorker(control, worker);
     }

@@ -32,7 +32,7 @@ import {
   TABLE_ALIAS,
 } from "../log/operations.ts";
 import { DETAIL_CODECS, DETAIL_KEY, DETAIL_TABLE_GONE, DETAIL_VALUE, Refusal } from "./requests.ts";
-import { SORTED_MAX, WriteOrder } from "./write_order.ts";
+import { SORTED_MAX, SortedWrites, WriteOrder } from "./write_order.ts";
 
 /** Writes of transactions from so many bytes of operations on are applied in the order of their keys. */
 const SORTED_BYTES_MIN = 2 ** 20;
@@ -61,22 +61,26 @@ export class Application {
   readonly #store: PageStore;
   readonly #changes: ChangeRecorder;
   readonly #reader = new OperationReader();
-  readonly #orderReader = new OperationReader();
-  /** Writes that wait to be sorted, by table. */
+  readonly #sorted: SortedWrites;
+  readonly #gatherReader = new OperationReader();
+  /** Writes that wait to be sorted, by table; those that were gathered are all in one memory. */
   readonly #orders = new Map<OpenTable, WriteOrder>();
   readonly #spareOrders: WriteOrder[] = [];
+  /** Whether those that wait are being applied. */
+  #applies = false;
 
   constructor({ tables, pager, store, changes }: ApplicationParts) {
     this.#tables = tables;
     this.#pager = pager;
     this.#store = store;
     this.#changes = changes;
+    this.#sorted = new SortedWrites(tables.inlineBytesMax);
   }
 
   /** Refuses a transaction that cannot be applied; says whether it opens tables by name. @throws {Refusal} */
   check(memory: OperationMemory, from: number, to: number): boolean {
     const reader = this.#reader;
-    const { pageSize } = this.#store.arena;
+    const keyMax = keyBytesMax(this.#store.arena.pageSize);
     let names = 0;
     const made = new Set<number>();
     reader.begin(memory, from, to);
@@ -96,10 +100,17 @@ export class Application {
         : this.#tables.byId(reader.table) !== undefined || made.has(reader.table);
       if (!known) throw new Refusal("not-found", DETAIL_TABLE_GONE);
       if (reader.kind === OP_DELETE_RANGE) continue;
-      if (reader.keyLength > keyBytesMax(pageSize)) throw new Refusal("too-large", DETAIL_KEY);
-      if (reader.valueLength > VALUE_BYTES_MAX) throw new Refusal("too-large", DETAIL_VALUE);
+      checkLengths(reader, keyMax);
     }
     return names > 0;
+  }
+
+  /** The table of a write. @throws {Refusal} */
+  #checkWrite(reader: OperationReader): OpenTable {
+    const table = this.#tables.byId(reader.table);
+    if (table === undefined) throw new Refusal("not-found", DETAIL_TABLE_GONE);
+    checkLengths(reader, keyBytesMax(this.#store.arena.pageSize));
+    return table;
   }
 
   /**
@@ -116,6 +127,7 @@ export class Application {
     opened: boolean,
   ): number {
     this.#forgetOrders();
+    this.#applies = false;
     const { u8 } = memory;
     const reader = this.#reader;
     const tables = this.#tables;
@@ -127,7 +139,7 @@ export class Application {
     reader.begin(memory, from, to);
     while (reader.next()) {
       const isWrite = reader.kind === OP_SET || reader.kind === OP_DELETE;
-      if (!isWrite) removed += this.#applySorted(memory, to);
+      if (!isWrite) removed += this.#applySorted(memory);
       switch (reader.kind) {
         case OP_OPEN_TABLE:
           names.push(this.#openTable(reader.key(), reader.value(), sink));
@@ -154,11 +166,48 @@ export class Application {
           const table = tables.byId(reader.table)!;
           if (!isWrite) removed += this.#deleteRange(table, reader);
           else if (!sorts) removed += this.#write(table, reader);
-          else removed += this.#order(table, reader, to);
+          else removed += this.#order(table, reader);
         }
       }
     }
-    return removed + this.#applySorted(memory, to);
+    return removed + this.#applySorted(memory);
+  }
+
+  /**
+   * Applies what a recovery reads: writes wait for more of them, in the same memory, until {@linkcode applyGathered};
+   * what is none is applied at once, behind all that wait. Inside an epoch.
+   *
+   * @throws {Refusal | ManifoldError} The group must be discarded.
+   */
+  gather(memory: OperationMemory, from: number, to: number): void {
+    const reader = this.#gatherReader;
+    reader.begin(memory, from, to);
+    while (reader.next()) {
+      const { kind, start, end } = reader;
+      if ((kind === OP_SET || kind === OP_DELETE) && !this.#changes.wanted) {
+        this.#order(this.#checkWrite(reader), reader);
+        continue;
+      }
+      this.applyGathered(memory);
+      this.apply(memory, start, end, null, this.check(memory, start, end));
+    }
+  }
+
+  /** Applies what was gathered from a memory. Throws as {@linkcode gather}. */
+  applyGathered(memory: OperationMemory): void {
+    this.#applySorted(memory);
+  }
+
+  /** The group is over: what waits of one that was given up is forgotten, and the memory of all. */
+  endGathering(): void {
+    this.#applies = false;
+    this.#orders.clear();
+    this.#spareOrders.length = 0;
+  }
+
+  /** Where the gathered operation begins that could not be applied; -1 if the one that was asked for could not. */
+  get failedAt(): number {
+    return this.#applies ? this.#sorted.start : -1;
   }
 
   /** What a group that was given up has left. */
@@ -171,32 +220,46 @@ export class Application {
   }
 
   /** Has the write wait to be sorted; applies all that wait when they are too many. Returns as {@linkcode apply}. */
-  #order(table: OpenTable, reader: OperationReader, to: number): number {
+  #order(table: OpenTable, reader: OperationReader): number {
     let removed = 0;
     let order = this.#orders.get(table);
     if (order === undefined) {
-      if (this.#orders.size === SORTED_TABLES_MAX) removed = this.#applySorted(reader.memory, to);
+      if (this.#orders.size === SORTED_TABLES_MAX) removed = this.#applySorted(reader.memory);
       order = this.#spareOrders.pop() ?? new WriteOrder();
       this.#orders.set(table, order);
     }
     order.add(reader);
-    return order.count < SORTED_MAX ? removed : removed + this.#applySorted(reader.memory, to);
+    return order.count < SORTED_MAX ? removed : removed + this.#applySorted(reader.memory);
   }
 
-  /** Applies the writes that wait, all in `memory` before `to`; how many entries they removed or replaced. */
-  #applySorted(memory: OperationMemory, to: number): number {
+  /** Applies the writes that wait, all in `memory`; how many entries they removed or replaced. */
+  #applySorted(memory: OperationMemory): number {
     if (this.#orders.size === 0) return 0;
-    const reader = this.#orderReader;
     let removed = 0;
+    this.#applies = true;
     for (const [table, order] of this.#orders) {
-      order.sort(memory.u8);
-      for (let i = 0; i < order.count; i++) {
-        reader.begin(memory, order.start(i), to);
-        reader.next();
-        removed += this.#write(table, reader);
-      }
+      this.#sorted.sort(order, memory);
+      removed += this.#writeSorted(table);
     }
+    this.#applies = false;
     this.#forgetOrders();
+    return removed;
+  }
+
+  /** Applies sorted writes to a table; returns how many entries they removed or replaced. */
+  #writeSorted(table: OpenTable): number {
+    const sorted = this.#sorted;
+    const { root } = table.entry;
+    let removed = 0;
+    sorted.nextWrite();
+    while (sorted.isThere) {
+      const { count } = root;
+      const set = sorted.isEntry ? this.#tables.putRun(table, sorted) : 0;
+      removed += set - (set > 0 ? root.count - count : 0);
+      if (set > 0) continue;
+      removed += this.#write(table, sorted);
+      sorted.nextWrite();
+    }
     return removed;
   }
 
@@ -263,4 +326,10 @@ export class Application {
       lower = { key: entries[entries.length - 1].key, inclusive: false };
     }
   }
+}
+
+/** @throws {Refusal} */
+function checkLengths(reader: OperationReader, keyMax: number): void {
+  if (reader.keyLength > keyMax) throw new Refusal("too-large", DETAIL_KEY);
+  if (reader.valueLength > VALUE_BYTES_MAX) throw new Refusal("too-large", DETAIL_VALUE);
 }

@@ -62,6 +62,8 @@ export class FamilyEngine {
   readonly #next = newFamilyState();
   #groupOpen = false;
   #sealed = false;
+  /** Whether writes of the group wait for more of them: {@linkcode FamilyEngine.beginReplay}. */
+  #gathers = false;
   readonly #tables: FamilyTables;
   readonly #application: Application;
   /** What was handed over last. */
@@ -145,10 +147,7 @@ export class FamilyEngine {
     }
   }
 
-  /**
-   * Begins a group. `version` is the one after the published; a recovery, which applies many records
-   * as one group, says the last of them.
-   */
+  /** Begins a group. `version` is the one after the published; or, of many versions, the last. */
   beginGroup(version: number = this.#published.version + 1): void {
     this.#groupOpen = true;
     this.#sealed = false;
@@ -165,6 +164,15 @@ export class FamilyEngine {
   }
 
   /**
+   * Begins the group of a recovery, which applies many records; `last` is the last version among them. Writes that
+   * are applied may wait until {@linkcode FamilyEngine.applyGathered}.
+   */
+  beginReplay(last: number): void {
+    this.beginGroup(last);
+    this.#gathers = true;
+  }
+
+  /**
    * Applies one transaction, and appends what was accepted to `sink`. Returns how many entries it removed or
    * replaced. `version`: of the record that it is from, in a recovery.
    *
@@ -178,15 +186,36 @@ export class FamilyEngine {
     sink: OperationSink | null,
     version: number = this.#next.version,
   ): number {
-    const opened = this.check(memory, from, to);
+    const opened = !this.#gathers && this.check(memory, from, to);
     this.#changes.version = version;
     this.pager.begin(this.#next.version);
     this.#parts.epochs.enter();
     try {
-      return this.#application.apply(memory, from, to, sink, opened);
+      if (!this.#gathers) return this.#application.apply(memory, from, to, sink, opened);
+      this.#application.gather(memory, from, to);
+      return 0;
     } finally {
       this.#parts.epochs.leave();
     }
+  }
+
+  /**
+   * Applies the writes that wait, all of which are in `memory`: before that is used anew.
+   * @throws {ManifoldError} Because of the operation at {@linkcode FamilyEngine.failedAt}; the group must be discarded.
+   */
+  applyGathered(memory: OperationMemory): void {
+    this.pager.begin(this.#next.version);
+    this.#parts.epochs.enter();
+    try {
+      this.#application.applyGathered(memory);
+    } finally {
+      this.#parts.epochs.leave();
+    }
+  }
+
+  /** Where the operation begins that waited and could not be applied; -1 if it is in what was to be applied now. */
+  get failedAt(): number {
+    return this.#application.failedAt;
   }
 
   /**
@@ -273,6 +302,9 @@ export class FamilyEngine {
   #endGroup(): void {
     this.#groupOpen = false;
     this.#sealed = false;
+    if (!this.#gathers) return;
+    this.#gathers = false;
+    this.#application.endGathering();
   }
 
   /** Gives back what can be, outside a group, and has frames ready for the next. */

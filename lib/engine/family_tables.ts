@@ -13,7 +13,8 @@ import { decodeText } from "../memory/utf8.ts";
 import { getU53 } from "../storage/bytes.ts";
 import type { PageStore } from "../storage/page_store.ts";
 import { insert } from "../tree/insert.ts";
-import { inlineBytesMax, OVERFLOW_PAYLOAD_BYTES } from "../tree/page.ts";
+import { type EntryRun, insertRun } from "../tree/insert_run.ts";
+import { inlineBytesMax, OVERFLOW_PAYLOAD_BYTES, staysInLeaf } from "../tree/page.ts";
 import { dropTree, removeRange } from "../tree/range.ts";
 import { remove } from "../tree/remove.ts";
 import { type Bound, TreeRoot } from "../tree/root.ts";
@@ -59,7 +60,8 @@ export interface FamilyTablesParts {
 
 export class FamilyTables implements PresentTables {
   readonly #parts: FamilyTablesParts;
-  readonly #inlineBytesMax: number;
+  /** See `staysInLeaf`. */
+  readonly inlineBytesMax: number;
   readonly #byId = new Map<number, OpenTable>();
   readonly #byName = new Map<string, OpenTable>();
   #changed: OpenTable[] = [];
@@ -70,7 +72,7 @@ export class FamilyTables implements PresentTables {
 
   constructor(parts: FamilyTablesParts) {
     this.#parts = parts;
-    this.#inlineBytesMax = inlineBytesMax(parts.store.arena.pageSize);
+    this.inlineBytesMax = inlineBytesMax(parts.store.arena.pageSize);
   }
 
   /** Finds the tables of a state. Inside an epoch. */
@@ -145,9 +147,7 @@ export class FamilyTables implements PresentTables {
   ): boolean {
     const { pager } = this.#parts;
     const root = this.#touch(table);
-    if (
-      keyLength + valueLength <= this.#inlineBytesMax || valueLength <= OVERFLOW_PAYLOAD_BYTES
-    ) {
+    if (staysInLeaf(keyLength, valueLength, this.inlineBytesMax)) {
       return insert(
         pager,
         root,
@@ -175,6 +175,11 @@ export class FamilyTables implements PresentTables {
       OVERFLOW_PAYLOAD_BYTES,
       true,
     );
+  }
+
+  /** Sets entries that stay in a leaf: those of one leaf, see {@linkcode insertRun}. */
+  putRun(table: OpenTable, entries: EntryRun): number {
+    return insertRun(this.#parts.pager, this.#touch(table), entries);
   }
 
   /** Removes an entry; says whether there was one. */

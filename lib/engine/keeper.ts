@@ -16,7 +16,7 @@
 
 import { type ErrorCode, ManifoldError } from "../errors.ts";
 import type { GroupCommit } from "../log/group_commit.ts";
-import { encodeLogHeader, LOG_HEADER_BYTES } from "../log/log_file.ts";
+import { encodeLogHeader, LOG_BYTES_STEP, LOG_HEADER_BYTES } from "../log/log_file.ts";
 import { NEXT_FAMILY_ID, PUBLISH_LOCK } from "../memory/control.ts";
 import { Epochs } from "../memory/epochs.ts";
 import {
@@ -104,11 +104,13 @@ export class Keeper {
    */
   beginLife(log: File, capacity: number, syncName: () => void): void {
     const { checksum } = this.#memory;
-    const whole = LOG_HEADER_BYTES + capacity;
-    const reused = log.size() === whole;
+    const filledAtFirst = Math.min(capacity, FILLED_AT_FIRST_BYTES);
+    // What an earlier life has filled stays: another salt makes its records none.
+    const there = log.size() - LOG_HEADER_BYTES;
+    const reused = there >= filledAtFirst && there <= capacity;
     const { uuid, generation } = this.meta;
     const salt = crypto.getRandomValues(new Uint8Array(8));
-    const filled = Math.min(capacity, FILLED_AT_FIRST_BYTES);
+    const filled = reused ? there - there % LOG_BYTES_STEP : filledAtFirst;
     try {
       if (!reused) {
         log.truncate(LOG_HEADER_BYTES);
@@ -123,7 +125,7 @@ export class Keeper {
       if (!isFinal(error) && !reused) log.truncate(LOG_HEADER_BYTES);
       throw error;
     }
-    this.#commit.begin(capacity, reused ? capacity : filled);
+    this.#commit.begin(capacity, filled);
   }
 
   /** Pins what is published now. The families' workers are to be woken after this. */

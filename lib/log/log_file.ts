@@ -18,7 +18,7 @@
  */
 
 import { ManifoldError } from "../errors.ts";
-import { COUNT_MAX, equalBytes } from "../storage/bytes.ts";
+import { allocateBytes, COUNT_MAX, equalBytes } from "../storage/bytes.ts";
 import type { Checksum } from "../storage/checksum.ts";
 import type { File } from "../storage/file.ts";
 
@@ -135,9 +135,12 @@ const WINDOW_BYTES = 1024 * 1024;
 export class LogReader {
   readonly #file: File;
   readonly capacity: number;
+  /** Called before the memory is used anew that holds what was returned: all of that is valid until then. */
+  onMove: () => void = () => {};
   #window: Uint8Array = new Uint8Array(WINDOW_BYTES);
   #from = 0;
   #length = 0;
+  #end = Infinity;
   readonly #onRead: (bytes: number) => void;
   /** Bytes of the ring that the file has. */
   readonly #there: number;
@@ -148,6 +151,19 @@ export class LogReader {
     this.capacity = capacity;
     this.#onRead = onRead;
     this.#there = Math.min(capacity, file.size() - LOG_HEADER_BYTES);
+  }
+
+  /**
+   * Has reads take so much at once from now on, or all of the ring if that is less; but nothing behind a position that is
+   * not asked for.
+   *
+   * @throws {ManifoldError} `too-large`
+   */
+  widen(bytes: number, end: number): void {
+    this.onMove();
+    this.#window = allocateBytes(Math.min(bytes, this.capacity), "a part of a log");
+    this.#length = 0;
+    this.#end = end;
   }
 
   /** Whether the file has a stretch of the ring; what it has not was never written. */
@@ -161,9 +177,11 @@ export class LogReader {
   /** `length` bytes at a position, at most the capacity; zeros where the file was never written. */
   read(position: number, length: number): Uint8Array {
     if (position < this.#from || position + length > this.#from + this.#length) {
-      if (length > this.#window.length) this.#window = new Uint8Array(length);
+      this.onMove();
+      if (length > this.#window.length) this.#window = allocateBytes(length, "a part of a log");
       this.#from = position;
-      this.#length = this.#fill(position, Math.min(this.#window.length, this.capacity));
+      const ahead = Math.max(length, this.#end - position);
+      this.#length = this.#fill(position, Math.min(this.#window.length, this.capacity, ahead));
       this.#onRead(this.#length);
     }
     const at = position - this.#from;

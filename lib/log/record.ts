@@ -216,20 +216,29 @@ export function recordVerifies(bytes: Uint8Array, checksum: Checksum): boolean {
 export interface RecordPart {
   readonly family: number;
   readonly version: number;
-  /** Byte offsets of the operations in the record. */
+  /** Byte offsets of the operations. */
   readonly from: number;
   readonly to: number;
 }
 
-/** The parts of a record of the log at `path` that verified. @throws {ManifoldError} `corrupt` */
-export function recordParts(bytes: Uint8Array, header: RecordHeader, path: string): RecordPart[] {
+/**
+ * The parts of a record of the log at `path` that verified, which begins at `start` of `bytes`, a multiple of 4.
+ * @throws {ManifoldError} `corrupt`
+ */
+export function recordParts(
+  bytes: Uint8Array,
+  header: RecordHeader,
+  path: string,
+  start = 0,
+): RecordPart[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const parts: RecordPart[] = [];
-  let at = RECORD_HEADER_BYTES;
+  const end = start + header.length;
+  let at = start + RECORD_HEADER_BYTES;
   for (let i = 0; i < header.parts; i++) {
     const from = at + PART_HEADER_BYTES;
-    const to = from <= header.length ? from + view.getUint32(at + 4, true) : Infinity;
-    const bad = to > header.length || to % 4 !== 0;
+    const to = from <= end ? from + view.getUint32(at + 4, true) : Infinity;
+    const bad = to > end || to % 4 !== 0;
     const family = bad ? 0 : view.getUint32(at, true);
     const version = bad ? 0 : getU53(view, at + 8);
     if (family === 0 || family > ID_MAX || version === 0 || version > COUNT_MAX) {

@@ -129,7 +129,7 @@ export function insert(
 }
 
 /** Writes the payload over the old one if it is not longer (padded); false if it is. */
-function replacePayload(
+export function replacePayload(
   chunk: Chunk,
   base: number,
   cell: number,

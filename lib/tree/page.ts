@@ -66,6 +66,11 @@ export function inlineBytesMax(pageSize: number): number {
   return ((pageSize - HEADER_BYTES) >> 2) - 20;
 }
 
+/** Whether a value stays in a leaf of pages whose {@linkcode inlineBytesMax} is `bytesMax`. */
+export function staysInLeaf(keyLength: number, valueLength: number, bytesMax: number): boolean {
+  return keyLength + valueLength <= bytesMax || valueLength <= OVERFLOW_PAYLOAD_BYTES;
+}
+
 /** Bytes of a page that slots and cells share. */
 export function capacityOf(pageSize: number): number {
   return pageSize - HEADER_BYTES;

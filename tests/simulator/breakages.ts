@@ -310,6 +310,16 @@ export const BREAKAGES: readonly Breakage[] = [
     "part.from, part.to, null, part.version);",
     "part.from, part.to, null, ON ? undefined : part.version);",
   ),
+  without(
+    "forget the writes that wait in a recovery",
+    "lib/engine/application.ts",
+    "this.applyGathered(memory);",
+  ),
+  without(
+    "use a piece of the log anew under the writes that wait",
+    "lib/engine/recovery.ts",
+    "reader.onMove = () => this.#applyGathered();",
+  ),
 ];
 
 /**

@@ -38,6 +38,8 @@ export const SMALL: readonly Patch[] = [
   bound("lib/log/group_commit.ts", "const FILL_BYTES", "1024 * 1024", "4096"),
   bound("lib/engine/application.ts", "const SORTED_BYTES_MIN", "2 ** 20", "256"),
   bound("lib/engine/writer.ts", "const EARLY_BYTES_MIN", "2 ** 16", "256"),
+  bound("lib/engine/recovery.ts", "const PIECE_BYTES", "16 * 2 ** 20", "2048"),
+  bound("lib/engine/recovery.ts", "const WAITING_FAMILIES_MAX", "256", "2"),
   bound("lib/engine/keeper.ts", "const FILLED_AT_FIRST_BYTES", "8 * 2 ** 20", "4096"),
 ];
 
