@@ -17,19 +17,37 @@ function openControl(): Control {
   return control;
 }
 
-/** How many of so many waits were awake, if those are so long, ms. */
-function looksOf(patience: Patience, waits: number, ms: number): number {
+/** How many of so many waits were awake, if those are so long, and those asleep so long; ms. */
+function looksOf(patience: Patience, waits: number, ms: number, asleep = 0.2): number {
   let looks = 0;
   for (let i = 0; i < waits; i++) {
-    if (!patience.looks()) continue;
-    looks++;
-    patience.looked(ms);
+    if (patience.looks()) {
+      looks++;
+      patience.looked(ms);
+    } else {
+      patience.slept(asleep);
+    }
   }
   return looks;
 }
 
+/** Of a database, in whose threads answers come soon; in so many processors. */
+function patienceIn(control: Control, processors: number): Patience {
+  const patience = new Patience(control, 4, processors);
+  assertEquals(looksOf(patience, 64, 0.1), 0);
+  return patience;
+}
+
+test("patience: begins where answers come soon, and not before that is known", () => {
+  assertEquals(looksOf(patienceIn(openControl(), 2), 1000, 0.1), 1000);
+  const late = new Patience(openControl(), 4, 2);
+  assertEquals(looksOf(late, 10_000, 0.1, 0.5), 0);
+  // It is seen when the disk, or the processors, have time again.
+  assert(looksOf(late, 1000, 0.1, 0.2) > 500);
+});
+
 test("patience: ends when answers come late, outlives a late one, and comes back", () => {
-  const patience = new Patience(openControl(), 4, 2);
+  const patience = patienceIn(openControl(), 2);
   assertEquals(looksOf(patience, 1000, 0.1), 1000);
   patience.looked(1000);
   assertEquals(looksOf(patience, 1000, 0.1), 1000);
@@ -39,7 +57,7 @@ test("patience: ends when answers come late, outlives a late one, and comes back
 });
 
 test("patience: rests longer and longer where it is in vain", () => {
-  const patience = new Patience(openControl(), 4, 2);
+  const patience = patienceIn(openControl(), 2);
   assert(looksOf(patience, 2000, 5) > looksOf(patience, 2000, 5));
   looksOf(patience, 100_000, 5);
   assertLess(looksOf(patience, 100_000, 5), 4000);
@@ -47,11 +65,11 @@ test("patience: rests longer and longer where it is in vain", () => {
 
 test("patience: a processor is left for the workers", () => {
   const control = openControl();
-  const patience = new Patience(control, 4, 2);
-  assert(!new Patience(control, 4, 1).looks());
+  const patience = patienceIn(control, 2);
+  assert(!patienceIn(control, 1).looks());
   const attached = joinThread(control, -1);
   assert(!patience.looks());
-  assert(new Patience(control, 4, 3).looks());
+  assert(patienceIn(control, 3).looks());
   leaveThread(control, attached);
   assert(patience.looks());
   // A second worker is no thread that may look for answers.

@@ -487,13 +487,15 @@ export class WriterLoop {
       this.handOver();
       const outcome = checkpointOutcome(control, number);
       if (outcome === "done") break;
-      if (outcome === "pending" && !this.#failed()) {
+      if (outcome === "pending") {
+        // A checkpoint may have pinned the versions, and go on: their pages have to stay where they are.
+        if (this.#failed()) throw new ManifoldError("failed", "another worker has failed");
         sleepWhile(control.words, KEEPER_ANSWER, seen, 5);
         continue;
       }
       const fate = writer.withdraw(slots);
       if (fate === "durable") break;
-      if (fate === "withdrawn" || this.#failed()) return outcome === "pending" ? "failed" : outcome;
+      if (fate === "withdrawn") return outcome;
       // A checkpoint that has begun since the failed one has the versions, too: it decides.
       number = checkpointBegun(control);
     }

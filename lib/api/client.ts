@@ -474,12 +474,17 @@ export class Client {
   async #awaitCompletions(): Promise<void> {
     // With more under way, the worker is awake anyway, and this thread has better things to do.
     if (this.#unsettled > 1) return await this.#sleep();
-    if (!this.#patience.looks()) return await this.#sleep();
+    const patience = this.#patience;
     const begun = performance.now();
-    const { words } = this.#memory.completions;
-    const answered = await pollWhile(words, this.#tailIndex, this.#cursor, PATIENCE_MS);
-    if (!answered) await this.#sleep();
-    this.#patience.looked(performance.now() - begun);
+    if (patience.looks()) {
+      const { words } = this.#memory.completions;
+      const answered = await pollWhile(words, this.#tailIndex, this.#cursor, PATIENCE_MS);
+      if (!answered) await this.#sleep();
+      patience.looked(performance.now() - begun);
+    } else {
+      await this.#sleep();
+      patience.slept(performance.now() - begun);
+    }
   }
 
   async #sleep(): Promise<void> {

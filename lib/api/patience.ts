@@ -1,8 +1,8 @@
 /**
  * Whether a thread that waits for its writing workers stays awake. Falling asleep and being woken by `Atomics.waitAsync`
  * takes 40 to 60 µs; a commit takes little more than 100 where syncs are fast. So a thread looks for the answer in
- * every turn of its event loop if it waits for a single one, and there is a processor more than threads that may do so.
- * Where answers come late all the same, because the disk is slow or others want the processors, for which the worker then has
+ * every turn of its event loop if it waits for a single one, and there is a processor more than threads that may do so; but only once
+ * it has seen, asleep, that answers come soon. Where they come late all the same, because the disk is slow or others want the processors, for which the worker then has
  * to wait, it sleeps for some hundred waits before it tries again, and longer if that was in vain.
  *
  * @module
@@ -18,8 +18,13 @@ export const PATIENCE_MS = 0.5;
 const USUAL_MS_MAX = 0.45;
 /** What one wait counts at the most, so that a rare long one does not decide; ms. */
 const WAIT_MS_MAX = 1;
+/** A thread looks for answers only if they come sooner than this, usually, while it sleeps; ms. */
+const SOON_MS_MAX = 0.28;
+/** For how many waits it sleeps at first. */
+const REST_FIRST = 64;
 /** A wait's part in what is usual. */
 const WEIGHT = 1 / 64;
+const SLEPT_WEIGHT = 1 / 16;
 /**
  * After a rest so many waits do not count: the system has yet to give the thread and the worker a processor each, after
  * they have shared one.
@@ -36,9 +41,11 @@ export class Patience {
   /** How long a wait is that was awake, usually, and how many there were since the last rest. */
   #usual = 0;
   #looked = 0;
+  /** How long a wait is that was asleep, usually. */
+  #slept = WAIT_MS_MAX;
   /** How long the last rest was, and what is left of it, in waits. */
   #rest = 0;
-  #restLeft = 0;
+  #restLeft = REST_FIRST;
 
   /** `workers`: how many the database has at the most. */
   constructor(control: Control, workers: number, processors: number) {
@@ -49,9 +56,17 @@ export class Patience {
 
   /** Whether the wait that begins now should be awake. */
   looks(): boolean {
-    if (this.#restLeft === 0) return this.#callers() < this.#processors;
+    if (this.#restLeft === 0) {
+      if (this.#slept < SOON_MS_MAX) return this.#callers() < this.#processors;
+      this.#restLeft = REST_MIN;
+    }
     this.#restLeft--;
     return false;
+  }
+
+  /** A wait that was asleep was so long. */
+  slept(ms: number): void {
+    this.#slept += (Math.min(ms, WAIT_MS_MAX) - this.#slept) * SLEPT_WEIGHT;
   }
 
   /** A wait that was awake was so long. */

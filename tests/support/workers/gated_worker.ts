@@ -1,0 +1,47 @@
+/**
+ * A worker of a database in whose thread, once it is told to, writes to the data file wait at a gate, or the log cannot be
+ * synced (`failed_bypass_test.ts`).
+ */
+
+import { workerData } from "node:worker_threads";
+import { ManifoldError } from "../../../lib/errors.ts";
+import { runtime } from "../../../lib/runtime/runtime.ts";
+import { runWorker } from "../../../workers/run_worker.ts";
+import type { WorkerData } from "../../../workers/worker_data.ts";
+import { GATE_IS_SHUT, KEEPER_WAITS, LOG_FAILS } from "./gate_words.ts";
+
+export interface GateData {
+  readonly gate: Int32Array;
+}
+
+const { gate, ...data } = workerData as WorkerData & GateData;
+const { openFile } = runtime;
+Object.assign(runtime, {
+  openFile: (...given: Parameters<typeof openFile>) => {
+    const file = openFile(...given);
+    const isLog = file.path.endsWith("-log");
+    return Object.assign(Object.create(Object.getPrototypeOf(file)), {
+      path: file.path,
+      read: file.read.bind(file),
+      size: file.size.bind(file),
+      truncate: file.truncate.bind(file),
+      lock: file.lock.bind(file),
+      unlock: file.unlock.bind(file),
+      close: file.close.bind(file),
+      write: (...args: Parameters<typeof file.write>) => {
+        if (data.role === "keeper" && !isLog && Atomics.load(gate, GATE_IS_SHUT) === 1) {
+          Atomics.store(gate, KEEPER_WAITS, 1);
+          Atomics.wait(gate, GATE_IS_SHUT, 1, 20_000);
+        }
+        file.write(...args);
+      },
+      sync: () => {
+        if (data.role !== "keeper" && isLog && Atomics.load(gate, LOG_FAILS) === 1) {
+          throw new ManifoldError("io", `cannot sync "${file.path}": input/output error`);
+        }
+        file.sync();
+      },
+    });
+  },
+});
+await runWorker(data);
