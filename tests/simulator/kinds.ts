@@ -19,14 +19,20 @@ export interface Kind {
   readonly patience: number;
   /** The chance that a process is killed where the power would fail. */
   readonly kills: number;
-  /** The chance that a write of the keeper fails once the database is open; undefined: now and then any write fails. */
-  readonly keeperFails?: number;
+  /** Which writes fail once the database is open; undefined: now and then any. */
+  readonly fails?: Failing;
   readonly schedule: Schedule;
   /** Time that one in four writes takes in the middle, ms. */
   readonly slowWriteMs: number;
   /** The chance of a process whose guests may be terminated, and of that at each turn of one. */
   readonly mortal: number;
   readonly deaths: number;
+}
+
+/** Writes that fail: of the keeper, or those to the data file of writing workers; and the chance of each. */
+export interface Failing {
+  readonly who: "keeper" | "writers";
+  readonly chance: number;
 }
 
 /** How threads take turns. */
@@ -51,7 +57,7 @@ export function drawKind(random: Random, most: Most): Kind {
 }
 
 /** The share of plain histories. */
-const PLAIN = 0.6;
+const PLAIN = 0.75;
 
 function plainKind(random: Random, { stepsMax, clientsMax }: Most): Kind {
   const logBytes = random.pick([8192, 16384, 16384, 65536]);
@@ -90,8 +96,8 @@ function plainKind(random: Random, { stepsMax, clientsMax }: Most): Kind {
 type Change = (plain: Kind, random: Random, most: Most) => Kind;
 
 /** As many clients as there may be, with as much to do. */
-function busy({ stepsMax, clientsMax }: Most): { clients: number; steps: number } {
-  return { clients: clientsMax, steps: stepsMax };
+function busy({ stepsMax, clientsMax }: Most): Pick<Settings, "clients" | "steps" | "historians"> {
+  return { clients: clientsMax, steps: stepsMax, historians: 0 };
 }
 
 /** The smallest log that there can be goes round again and again. */
@@ -123,7 +129,7 @@ const eventual: Change = (plain, _random, most) => ({
 const fullDisk: Change = (plain, random, most) => ({
   ...plain,
   callsMax: [80, 160, 320],
-  keeperFails: random.pick([0.1, 0.2, 0.3]),
+  fails: { who: "keeper", chance: random.pick([0.1, 0.2, 0.3]) },
   settings: {
     ...plain.settings,
     ...busy(most),
@@ -135,6 +141,22 @@ const fullDisk: Change = (plain, random, most) => ({
   },
 });
 
+/** Large values, and no room on the disk for some of them, though for the log. */
+const largeValues: Change = (plain, random, most) => ({
+  ...plain,
+  callsMax: [80, 160, 320],
+  fails: { who: "writers", chance: random.pick([0.1, 0.3]) },
+  settings: {
+    ...plain.settings,
+    ...busy(most),
+    logBytes: 65536,
+    workers: 3,
+    valueBytes: 20000,
+    bypass: 0,
+    eventual: 0,
+  },
+});
+
 /** Threads that are terminated in the middle of what they send. */
 const mortals: Change = (plain, _random, most) => ({
   ...plain,
@@ -143,4 +165,4 @@ const mortals: Change = (plain, _random, most) => ({
   settings: { ...plain.settings, clients: most.clientsMax, historians: 2 },
 });
 
-const OTHERS: readonly Change[] = [smallLog, eventual, fullDisk, mortals];
+const OTHERS: readonly Change[] = [smallLog, eventual, fullDisk, largeValues, mortals];

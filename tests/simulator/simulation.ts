@@ -10,7 +10,7 @@ import type { Modules } from "./build.ts";
 import { Chronicle } from "./chronicle.ts";
 import { Disk } from "./disk.ts";
 import type { Chooser, Thread } from "./kernel.ts";
-import { drawKind, type Kind, type Schedule } from "./kinds.ts";
+import { drawKind, type Failing, type Kind, type Schedule } from "./kinds.ts";
 import { Machine, terminate } from "./machine.ts";
 import { Model } from "./model.ts";
 import type { Scene } from "./workload.ts";
@@ -206,9 +206,9 @@ class History {
   #runProcess(): void {
     const { kernel, disk } = this.#machine;
     const random = this.#random;
-    const { settings, keeperFails, mortal, deaths } = this.#kind;
+    const { settings, fails, mortal, deaths } = this.#kind;
     const trigger = new Trigger(random, this.#kind, () => disk.unsynced);
-    const faults = new Faults(random, keeperFails);
+    const faults = new Faults(random, fails);
     this.#machine.hooks = {
       onIo: (what) => trigger.io(what, kernel.running.name),
       fails: (what) => {
@@ -335,18 +335,18 @@ class Faults {
   readonly #early: boolean;
   isOpen = false;
   /** Whose writes fail; undefined: anyone's. */
-  readonly #only: string | undefined;
+  readonly #only: Failing["who"] | undefined;
   /** Syncs until one fails, from the beginning or once the database is open. */
   #syncs: number;
   readonly #earlySyncs: boolean;
   /** Whether one may be the end of the database: a failed sync, or a failed write of a record with another behind it. */
   readonly mayBeFinal: boolean;
 
-  constructor(random: Random, keeperFails: number | undefined) {
+  constructor(random: Random, fails: Failing | undefined) {
     this.#random = random;
-    this.#early = keeperFails === undefined;
-    this.#writes = keeperFails ?? (random.chance(0.2) ? random.pick([0.01, 0.05, 0.2]) : 0);
-    this.#only = this.#writes >= 0.1 ? "keeper" : undefined;
+    this.#early = fails === undefined;
+    this.#writes = fails?.chance ?? (random.chance(0.2) ? random.pick([0.01, 0.05, 0.2]) : 0);
+    this.#only = fails?.who ?? (this.#writes >= 0.1 ? "keeper" : undefined);
     this.#syncs = random.chance(0.06) ? 1 + random.int(12) : Infinity;
     this.#earlySyncs = random.chance(0.3);
     this.mayBeFinal = this.#syncs < Infinity || this.#only === undefined && this.#writes > 0;
@@ -361,8 +361,13 @@ class Faults {
       return (this.#earlySyncs || this.isOpen) && --this.#syncs === 0;
     }
     if (this.#writes === 0 || !this.#early && !this.isOpen) return false;
-    return (this.#only === undefined || this.#only === thread) &&
-      this.#random.chance(this.#writes);
+    return this.#concerns(what, thread) && this.#random.chance(this.#writes);
+  }
+
+  #concerns(what: string, thread: string): boolean {
+    if (this.#only === undefined) return true;
+    return (this.#only === "keeper") === (thread === "keeper") &&
+      (this.#only === "keeper" || what === "write data");
   }
 }
 
