@@ -57,7 +57,7 @@ export function drawKind(random: Random, most: Most): Kind {
 }
 
 /** The share of plain histories. */
-const PLAIN = 0.75;
+const PLAIN = 0.55;
 
 function plainKind(random: Random, { stepsMax, clientsMax }: Most): Kind {
   const logBytes = random.pick([8192, 16384, 16384, 65536]);
@@ -96,8 +96,8 @@ function plainKind(random: Random, { stepsMax, clientsMax }: Most): Kind {
 type Change = (plain: Kind, random: Random, most: Most) => Kind;
 
 /** As many clients as there may be, with as much to do. */
-function busy({ stepsMax, clientsMax }: Most): Pick<Settings, "clients" | "steps" | "historians"> {
-  return { clients: clientsMax, steps: stepsMax, historians: 0 };
+function busy({ stepsMax, clientsMax }: Most): Pick<Settings, "clients" | "steps"> {
+  return { clients: clientsMax, steps: stepsMax };
 }
 
 /** The smallest log that there can be goes round again and again. */
@@ -141,14 +141,16 @@ const fullDisk: Change = (plain, random, most) => ({
   },
 });
 
-/** Large values, and no room on the disk for some of them, though for the log. */
+/** One that writes large values, and no room on the disk for some of them, though for the log. */
 const largeValues: Change = (plain, random, most) => ({
   ...plain,
   callsMax: [80, 160, 320],
-  fails: { who: "writers", chance: random.pick([0.1, 0.3]) },
+  fails: { who: "writers", chance: random.pick([0.2, 0.5]) },
   settings: {
     ...plain.settings,
-    ...busy(most),
+    clients: 1,
+    steps: most.stepsMax,
+    historians: 0,
     logBytes: 65536,
     workers: 3,
     valueBytes: 20000,
