@@ -5,9 +5,9 @@
 
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { Worker } from "node:worker_threads";
 import { ManifoldError, open, type OpenOptions, type SpawnWorker, text } from "../mod.ts";
 import { assert, assertEquals } from "./support/assert.ts";
+import { startThread } from "./support/spawn.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
 import { GATE_IS_SHUT, KEEPER_WAITS, LOG_FAILS } from "./support/workers/gate_words.ts";
@@ -29,15 +29,7 @@ function codeOf(error: unknown): string {
 
 function gatedWorkers(gate: Int32Array): SpawnWorker {
   const url = new URL("./support/workers/gated_worker.ts", import.meta.url);
-  return (_url, data) => {
-    const worker = new Worker(url, { workerData: { ...data as object, gate } });
-    return {
-      onError: (callback) => void worker.on("error", callback),
-      onExit: (callback) => void worker.on("exit", callback),
-      unref: () => worker.unref(),
-      terminate: async () => void await worker.terminate(),
-    };
-  };
+  return (_url, data) => startThread(url, { ...data as object, gate });
 }
 
 test("a transaction past the log, pinned by a checkpoint while the database fails, is whole or not there", () =>

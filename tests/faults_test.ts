@@ -11,7 +11,6 @@
 import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { Worker } from "node:worker_threads";
 import {
   type Database,
   ManifoldError,
@@ -26,6 +25,7 @@ import { type Call, type FaultKind, FAULTS, FaultyRuntime } from "./support/faul
 import { exists } from "./support/fs.ts";
 import { OneThread } from "./support/one_thread.ts";
 import { Random } from "./support/random.ts";
+import { startThread } from "./support/spawn.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
 
@@ -353,16 +353,8 @@ for (const fault of IN_THREADS) {
       const path = join(dir, "f.manifold");
       const met = new Int32Array(new SharedArrayBuffer(4));
       const url = new URL("./support/workers/faulty_worker.ts", import.meta.url);
-      const spawnWorker: SpawnWorker = (_url, data) => {
-        const workerData = { ...data as object, fault, met };
-        const worker = new Worker(url, { workerData });
-        return {
-          onError: (callback) => void worker.on("error", callback),
-          onExit: (callback) => void worker.on("exit", callback),
-          unref: () => worker.unref(),
-          terminate: async () => void await worker.terminate(),
-        };
-      };
+      const spawnWorker: SpawnWorker = (_url, data) =>
+        startThread(url, { ...data as object, fault, met });
       // Each of two writers meets it, so that what is refused may be refused once more.
       const workload = new FaultWorkload(false);
       const options = optionsFor(spawnWorker);

@@ -11,6 +11,7 @@ import { FAMILY_LOCK, LOG_LOCK } from "../lib/memory/control.ts";
 import { assert, assertEquals, assertGreater } from "./support/assert.ts";
 import { runScript } from "./support/child.ts";
 import { heldIn, sharedMemoryOf } from "./support/shared_state.ts";
+import { startThread } from "./support/spawn.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
 import type { HolderData } from "./support/workers/holder_worker.ts";
@@ -112,15 +113,7 @@ test("holders: a worker that throws turns the database to failed, and says why",
   const url = new URL("data:text/javascript,throw new Error('thrown at the start')");
   await using db = await openInMemory({
     cacheBytes: 2 ** 20,
-    spawnWorker: (_url, data) => {
-      const worker = new Worker(url, { workerData: data });
-      return {
-        onError: (callback) => void worker.on("error", callback),
-        onExit: (callback) => void worker.on("exit", callback),
-        unref: () => worker.unref(),
-        terminate: async () => void await worker.terminate(),
-      };
-    },
+    spawnWorker: (_url, data) => startThread(url, data),
   });
   const error = await db.columnFamily("f").then(() => undefined, (reason) => reason);
   assertEquals(error?.code, "failed");

@@ -10,7 +10,6 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import process from "node:process";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { Worker } from "node:worker_threads";
 import { open, type SpawnWorker, text, u32 } from "../mod.ts";
 import { assert, assertEquals, assertMatch } from "./support/assert.ts";
 import {
@@ -20,6 +19,7 @@ import {
   runtimes,
   type SpawnOptions,
 } from "./support/child.ts";
+import { startThread } from "./support/spawn.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
 
@@ -112,13 +112,7 @@ test("package: spawnWorker starts the workers in place of the package", () =>
     const started: string[] = [];
     const spawnWorker: SpawnWorker = (url, data) => {
       started.push(`${(data as { role: string }).role} ${url.pathname.split("/").at(-1)}`);
-      const worker = new Worker(url, { workerData: data });
-      return {
-        onError: (callback) => void worker.on("error", callback),
-        onExit: (callback) => void worker.on("exit", callback),
-        unref: () => void worker.unref(),
-        terminate: async () => void await worker.terminate(),
-      };
+      return startThread(url, data);
     };
     const db = await open(path, { spawnWorker });
     const table = (await db.columnFamily("f")).table("t", { key: text, value: u32 });

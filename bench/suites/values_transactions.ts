@@ -8,10 +8,9 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { bytes } from "../../mod.ts";
-import { expectCount } from "../support/context.ts";
+import { expectCount, secondsOf } from "../support/context.ts";
 import { KeySource } from "../support/keys.ts";
 import { openDatabase } from "../support/manifold.ts";
-import { secondsOf } from "../support/context.ts";
 import type { SuiteContext, SuiteResult, SuiteRow } from "./suite.ts";
 
 const TRANSACTION_BYTES = 64 * 2 ** 20;

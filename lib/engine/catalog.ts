@@ -53,10 +53,6 @@ export class EncodedEntry {
   }
 }
 
-export function encodeTableEntry(entry: TableEntry): Uint8Array {
-  return new EncodedEntry(entry).now();
-}
-
 /** @throws {ManifoldError} `corrupt`. */
 export function decodeTableEntry(bytes: Uint8Array): TableEntry {
   if (bytes.length < FIXED_BYTES) {

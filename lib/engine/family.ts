@@ -307,10 +307,9 @@ export class FamilyEngine {
     this.#application.endGathering();
   }
 
-  /** Gives back what can be, outside a group, and has frames ready for the next. */
+  /** Gives back what can be, outside a group. */
   reclaim(): boolean {
     const more = this.pager.reclaim();
-    this.pager.restock();
     this.#tellRetired();
     return more;
   }

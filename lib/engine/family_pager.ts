@@ -36,12 +36,6 @@ import {
 import type { PageWriter } from "../tree/pager.ts";
 import { type Reclaiming, RetiredPages } from "./retired_pages.ts";
 
-/**
- * Frames that a worker keeps between groups, at the most and as a part of the cache: all workers
- * together, of which there are up to 256, keep no more than a quarter of it.
- */
-const STOCK_MAX = 32;
-const STOCK_PART = 1024;
 /** Frames that one search for a frame looks at. */
 const VISITS = 256;
 /** A smaller gap in the middle of a page is copied with the rest. */
@@ -79,7 +73,6 @@ export class FamilyPager implements PageWriter, Reclaiming {
   readonly #writer: PageWriterOut;
   /** Of the thread, not of the family: there may be more families than frames. */
   readonly #stock: number[];
-  readonly #stockMax: number;
   #spillHand = 0;
   /** Whether a reader had a version pinned when pins were looked at last. */
   #hasReaders = false;
@@ -97,7 +90,6 @@ export class FamilyPager implements PageWriter, Reclaiming {
     this.arena = parts.store.arena;
     this.#writer = new PageWriterOut(parts.store, parts.epochs);
     this.#stock = parts.store.stock;
-    this.#stockMax = Math.min(STOCK_MAX, Math.floor(parts.store.frames.limit / STOCK_PART));
     this.#incarnation = newIncarnation(parts.control);
   }
 
@@ -114,7 +106,7 @@ export class FamilyPager implements PageWriter, Reclaiming {
     this.retired.published(this.#version, this.#parts.epochs.tag());
     this.#lastFresh = this.#fresh;
     this.#fresh = new Map();
-    this.#keep(this.#stockMax);
+    this.#keep(this.#parts.store.stockMax);
   }
 
   /** Drops everything that the group has made. */
@@ -127,7 +119,7 @@ export class FamilyPager implements PageWriter, Reclaiming {
     this.#fresh.clear();
     for (const [page, pages] of this.retired.discard()) allocator.keep(page, pages);
     this.#incarnation = newIncarnation(this.#parts.control);
-    this.#keep(this.#stockMax);
+    this.#keep(this.#parts.store.stockMax);
   }
 
   /** Fresh runs of the group in the making, or of the one before: (page, pages)*. */
@@ -147,7 +139,7 @@ export class FamilyPager implements PageWriter, Reclaiming {
     if (this.#stock.length >= frames) return;
     this.#useStore();
     // No more than will be kept: frames that are given back come again last, with memory that is in no cache.
-    const wanted = Math.max(frames, this.#stockMax);
+    const wanted = Math.max(frames, this.#parts.store.stockMax);
     let horizon = this.#parts.epochs.horizon();
     for (let attempt = 0; this.#stock.length < wanted; attempt++) {
       const emergency = attempt >= ATTEMPTS_PATIENT;
@@ -169,21 +161,6 @@ export class FamilyPager implements PageWriter, Reclaiming {
             `readers and other writers hold all of it; make cacheBytes larger`,
         );
       }
-    }
-  }
-
-  /**
-   * Takes frames ahead for the next group while there is time for it: those of this thread that have become free, and
-   * are in the processor's caches yet.
-   */
-  restock(): void {
-    const { store, epochs } = this.#parts;
-    if (this.#stock.length >= this.#stockMax) return;
-    const horizon = epochs.horizon();
-    while (this.#stock.length < this.#stockMax) {
-      const frame = store.frames.takeUnlinked(horizon);
-      if (frame < 0) return;
-      this.#stock.push(frame);
     }
   }
 

@@ -176,10 +176,15 @@ export class Writer {
     return any;
   }
 
-  /** Gives pages back that nobody needs any more; when there is nothing else to do. Says whether there is more. */
+  /**
+   * Gives pages back that nobody needs any more, and has frames ready for the next group; when there is nothing else to do.
+   * Says whether there is more.
+   */
   reclaim(): boolean {
+    const { store, epochs } = this.#parts;
     let more = false;
     for (const { engine } of this.#families.values()) if (engine.reclaim()) more = true;
+    store.restock(epochs);
     return more;
   }
 

@@ -9,6 +9,7 @@
  */
 
 import type { Arena } from "../memory/arena.ts";
+import type { Epochs } from "../memory/epochs.ts";
 import { PRIVATE_FRAMES } from "../memory/frames.ts";
 import type { Frames } from "../memory/frames.ts";
 import { checkPage } from "../tree/page_check.ts";
@@ -31,6 +32,13 @@ const READER_VISITS = 64;
 
 /** The system gives memory in pages of so many bytes, or of more. */
 const SYSTEM_PAGE_BYTES = 4096;
+
+/**
+ * Frames that a worker keeps between groups, at the most and as a part of the cache: all workers
+ * together, of which there are up to 256, keep no more than a quarter of it.
+ */
+const STOCK_MAX = 32;
+const STOCK_PART = 1024;
 
 export interface PageStoreParts {
   readonly arena: Arena;
@@ -83,6 +91,26 @@ export class PageStore implements PageReader {
       }
     }
     return this.#miss(words, index, level, cold);
+  }
+
+  /** Frames that the thread keeps between groups. */
+  get stockMax(): number {
+    return Math.min(STOCK_MAX, Math.floor(this.frames.limit / STOCK_PART));
+  }
+
+  /**
+   * Takes frames ahead for the next group while there is time for it: those of this thread that have become free, and
+   * are in the processor's caches yet.
+   */
+  restock(epochs: Epochs): void {
+    const { stockMax } = this;
+    if (this.stock.length >= stockMax) return;
+    const horizon = epochs.horizon();
+    while (this.stock.length < stockMax) {
+      const frame = this.frames.takeUnlinked(horizon);
+      if (frame < 0) return;
+      this.stock.push(frame);
+    }
   }
 
   /**

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { decodeTableEntry, encodeTableEntry } from "../../lib/engine/catalog.ts";
+import { decodeTableEntry, EncodedEntry } from "../../lib/engine/catalog.ts";
 import { Refusal } from "../../lib/engine/requests.ts";
 import { ManifoldError } from "../../lib/errors.ts";
 import { LogReader, readLogHeader } from "../../lib/log/log_file.ts";
@@ -135,7 +135,7 @@ export function makeTargets(inputs: Inputs, checksum: Checksum): Record<string, 
       const root = new TreeRoot();
       root.height = 2;
       root.count = 100;
-      const bytes = encodeTableEntry({ id: 3, codecs: "text\0bytes", root });
+      const bytes = new EncodedEntry({ id: 3, codecs: "text\0bytes", root }).now();
       expected(() => decodeTableEntry(mutated(bytes, random)));
     },
     pages(random) {

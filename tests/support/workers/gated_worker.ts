@@ -6,6 +6,7 @@
 import { workerData } from "node:worker_threads";
 import { ManifoldError } from "../../../lib/errors.ts";
 import { runtime } from "../../../lib/runtime/runtime.ts";
+import type { File } from "../../../lib/storage/file.ts";
 import { runWorker } from "../../../workers/run_worker.ts";
 import type { WorkerData } from "../../../workers/worker_data.ts";
 import { GATE_IS_SHUT, KEEPER_WAITS, LOG_FAILS } from "./gate_words.ts";
@@ -17,10 +18,10 @@ export interface GateData {
 const { gate, ...data } = workerData as WorkerData & GateData;
 const { openFile } = runtime;
 Object.assign(runtime, {
-  openFile: (...given: Parameters<typeof openFile>) => {
+  openFile: (...given: Parameters<typeof openFile>): File => {
     const file = openFile(...given);
     const isLog = file.path.endsWith("-log");
-    return Object.assign(Object.create(Object.getPrototypeOf(file)), {
+    return {
       path: file.path,
       read: file.read.bind(file),
       size: file.size.bind(file),
@@ -28,7 +29,7 @@ Object.assign(runtime, {
       lock: file.lock.bind(file),
       unlock: file.unlock.bind(file),
       close: file.close.bind(file),
-      write: (...args: Parameters<typeof file.write>) => {
+      write: (...args: Parameters<File["write"]>) => {
         if (data.role === "keeper" && !isLog && Atomics.load(gate, GATE_IS_SHUT) === 1) {
           Atomics.store(gate, KEEPER_WAITS, 1);
           Atomics.wait(gate, GATE_IS_SHUT, 1, 20_000);
@@ -41,7 +42,7 @@ Object.assign(runtime, {
         }
         file.sync();
       },
-    });
+    };
   },
 });
 await runWorker(data);

@@ -1,0 +1,19 @@
+/**
+ * Starts a database's workers in place of the package, as somebody would who bundles it.
+ *
+ * @module
+ */
+
+import { Worker } from "node:worker_threads";
+import type { SpawnWorker } from "../../mod.ts";
+
+/** A thread that runs the module at `url`, as `spawnWorker` has to give it. */
+export function startThread(url: URL, workerData: unknown): ReturnType<SpawnWorker> {
+  const worker = new Worker(url, { workerData });
+  return {
+    onError: (callback) => void worker.on("error", callback),
+    onExit: (callback) => void worker.on("exit", callback),
+    unref: () => void worker.unref(),
+    terminate: async () => void await worker.terminate(),
+  };
+}
