@@ -47,13 +47,15 @@ export class Counts {
     number
   >;
 
-  add(other: Counts): void {
+  /** What was said by another process has the fields alone. */
+  add(other: Omit<Counts, "add">): void {
     for (const name of SUMS) this[name] += other[name];
     for (const place of PLACES) this.places[place] += other.places[place];
   }
 }
 
 const SUMS = [
+  "histories",
   "cuts",
   "cutsUnsynced",
   "kills",
@@ -183,6 +185,7 @@ class History {
 
   run(): Counts {
     const { disk } = this.#machine;
+    this.counts.histories = 1;
     disk.clear();
     this.#machine.seed(this.#seed);
     this.#machine.kernel.now = 0;

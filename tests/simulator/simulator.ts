@@ -32,16 +32,18 @@ export class Simulator {
     this.machine = machineFor(build(ENTRIES, [...SMALL, ...TELLING, ...patches]));
   }
 
-  /** Histories from `seed` on, until there were so many power cuts and seeds. Throws {@linkcode Broken}. */
+  /**
+   * Histories of `seed`, `seed + step`, and so on, until there were so many power cuts and seeds. Throws
+   * {@linkcode Broken}.
+   */
   run(
     seed: number,
-    until: { cuts: number; seeds: number },
+    { cuts, seeds, step = 1 }: { cuts: number; seeds: number; step?: number },
     onProgress: (counts: Counts) => void = () => {},
   ): void {
     const { counts } = this;
-    for (let i = 0; counts.cuts < until.cuts || i < until.seeds; i++) {
-      counts.add(this.history(seed + i, FULL));
-      counts.histories++;
+    for (let i = 0; counts.cuts < cuts || i < seeds; i++) {
+      counts.add(this.history(seed + i * step, FULL));
       onProgress(counts);
     }
   }
