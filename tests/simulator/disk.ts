@@ -13,9 +13,11 @@ import type { Chooser } from "./kernel.ts";
 
 export const SECTOR_BYTES = 512;
 
+/** A sector as it was written: the bytes of a whole write, and where in them it begins. */
 interface Written {
   readonly order: number;
   readonly bytes: Uint8Array;
+  readonly from: number;
 }
 
 /** A file's content, whatever it is called. */
@@ -42,7 +44,7 @@ export class Inode {
   }
 
   #reach(size: number): void {
-    if (size <= this.bytes.length) return;
+    if (size + SECTOR_BYTES <= this.bytes.length) return;
     this.bytes = grown(this.bytes, size);
   }
 
@@ -62,18 +64,20 @@ export class Inode {
       this.size = end;
       this.#sizes.push({ order, size: end });
     }
-    const last = Math.floor((end - 1) / SECTOR_BYTES);
-    for (let sector = Math.floor(offset / SECTOR_BYTES); sector <= last; sector++) {
-      this.#remember(sector, never ? Infinity : order);
-    }
+    this.#remember(offset, end, never ? Infinity : order);
   }
 
-  #remember(sector: number, order: number): void {
-    const at = sector * SECTOR_BYTES;
-    const bytes = this.bytes.slice(at, at + SECTOR_BYTES);
-    const versions = this.#pending.get(sector);
-    if (versions === undefined) this.#pending.set(sector, [{ order, bytes }]);
-    else versions.push({ order, bytes });
+  /** Keeps the sectors that a write from `offset` to `end` has touched as they are now. */
+  #remember(offset: number, end: number, order: number): void {
+    const first = Math.floor(offset / SECTOR_BYTES);
+    const last = Math.floor((end - 1) / SECTOR_BYTES);
+    const bytes = this.bytes.slice(first * SECTOR_BYTES, (last + 1) * SECTOR_BYTES);
+    for (let sector = first; sector <= last; sector++) {
+      const written = { order, bytes, from: (sector - first) * SECTOR_BYTES };
+      const versions = this.#pending.get(sector);
+      if (versions === undefined) this.#pending.set(sector, [written]);
+      else versions.push(written);
+    }
   }
 
   truncate(size: number): void {
@@ -82,10 +86,7 @@ export class Inode {
     this.#reach(size);
     if (size < this.size) {
       this.bytes.fill(0, size, this.size);
-      const last = Math.floor((this.size - 1) / SECTOR_BYTES);
-      for (let sector = Math.floor(size / SECTOR_BYTES); sector <= last; sector++) {
-        this.#remember(sector, order);
-      }
+      this.#remember(size, this.size, order);
     }
     this.size = size;
     this.#sizes.push({ order, size });
@@ -101,7 +102,7 @@ export class Inode {
     for (const [sector, versions] of this.#pending) {
       let newest: Written | undefined;
       while (versions.length > 0 && versions[0].order <= upTo) newest = versions.shift();
-      if (newest !== undefined) this.#keep(sector, newest.bytes);
+      if (newest !== undefined) this.#keep(sector, newest);
       if (versions.length === 0) this.#pending.delete(sector);
     }
     while (this.#sizes.length > 0 && this.#sizes[0].order <= upTo) {
@@ -109,12 +110,12 @@ export class Inode {
     }
   }
 
-  #keep(sector: number, bytes: Uint8Array): void {
+  #keep(sector: number, { bytes, from }: Written): void {
     const at = sector * SECTOR_BYTES;
     if (at + SECTOR_BYTES > this.#durable.length) {
       this.#durable = grown(this.#durable, at + SECTOR_BYTES);
     }
-    this.#durable.set(bytes, at);
+    this.#durable.set(bytes.subarray(from, from + SECTOR_BYTES), at);
   }
 
   /** A sync failed: what it should have kept may be on the disk or not, and nobody will try again. */
@@ -123,7 +124,7 @@ export class Inode {
       const lost = versions.filter(({ order }) => order <= upTo);
       versions.splice(0, lost.length);
       const kept = chooser.below(lost.length + 1);
-      if (kept > 0) this.#keep(sector, lost[kept - 1].bytes);
+      if (kept > 0) this.#keep(sector, lost[kept - 1]);
       if (versions.length === 0) this.#pending.delete(sector);
     }
   }
@@ -138,7 +139,7 @@ export class Inode {
     for (const [sector, versions] of this.#pending) {
       if (!chooser.chance(odds)) continue;
       const one = versions.length === 1 ? 0 : chooser.below(versions.length);
-      this.#keep(sector, versions[one].bytes);
+      this.#keep(sector, versions[one]);
     }
     // What lies beyond the length is gone, and zeros if the file grows again.
     this.#durable.fill(0, size);

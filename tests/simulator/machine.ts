@@ -83,7 +83,8 @@ export class Machine {
     this.#checksumsUsed = 0;
     this.#free.push(...this.#used.splice(0));
     for (const { key, memory } of this.#lent.splice(0)) {
-      new Uint8Array(memory.buffer).fill(0);
+      // Bytes of shared memory are filled one by one.
+      new Float64Array(memory.buffer).fill(0);
       this.#memories.get(key)!.push(memory);
     }
   }
