@@ -8,7 +8,7 @@
 import type { Patch } from "./build.ts";
 
 /** The condition that a breakage is on. */
-const on = (name: string): string => `($s as any).breakage === ${JSON.stringify(name)}`;
+export const on = (name: string): string => `($s as any).breakage === ${JSON.stringify(name)}`;
 
 interface Breakage {
   readonly name: string;
@@ -32,6 +32,19 @@ function without(name: string, file: string, statement: string, before = "", aft
 function instead(name: string, file: string, from: string, to: string): Breakage {
   return { name, patches: [{ file, from, to: to.replace("ON", () => on(name)) }] };
 }
+
+const EARLY_PINS = "look at pins before epochs";
+
+/** Explored as well (cases/breakages.ts). */
+export const PINS_BEFORE_EPOCHS: Breakage = {
+  name: EARLY_PINS,
+  patches: [{
+    file: "lib/engine/retired_pages.ts",
+    from: "    const horizon = family.horizon();\n    const pins = family.pins();",
+    to: `    const early = ${on(EARLY_PINS)} ? family.pins() : undefined;\n` +
+      "    const horizon = family.horizon();\n    const pins = early ?? family.pins();",
+  }],
+};
 
 export const BREAKAGES: readonly Breakage[] = [
   {
@@ -122,6 +135,7 @@ export const BREAKAGES: readonly Breakage[] = [
     "if (epoch !== 0 && ((epoch",
     "if (epoch !== 0 && !(i === 0 && ON) && ((epoch",
   ),
+  PINS_BEFORE_EPOCHS,
   instead(
     "forget the pin of the durable checkpoint",
     "lib/engine/family_pager.ts",

@@ -18,8 +18,8 @@ export interface Chooser {
   burst(): number;
   /** Whether something of probability `chance` happens. */
   chance(chance: number): boolean;
-  /** How long the thread that ran is not to run again though it could, ms: the system has held it up. */
-  stall(): number;
+  /** How long `thread`, which ran, is not to run again though it could, ms: the system has held it up. */
+  stall(thread: Thread): number;
 }
 
 /** What turned code hands out when it pauses: nothing (others may run), or why it cannot go on. */
@@ -272,7 +272,7 @@ export class Kernel {
         thread.block = value as Block;
         continue;
       }
-      const ms = this.chooser.stall();
+      const ms = this.chooser.stall(thread);
       if (ms > 0) thread.block = { deadline: this.now + ms, woken: false };
     }
   }

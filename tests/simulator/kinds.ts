@@ -44,6 +44,8 @@ export interface Schedule {
   /** The odds that a thread is held up where it was interrupted, and for how long at the most, ms. */
   readonly stalls: number;
   readonly stallMs: number;
+  /** Whether the writing workers are spared, so that they get far while others are held up. */
+  readonly sparesWriters: boolean;
 }
 
 interface Most {
@@ -77,6 +79,7 @@ function plainKind(random: Random, { stepsMax, clientsMax }: Most): Kind {
       historyFamilies: 1 + random.int(3),
       historians: random.pick([0, 0, 1, 2]),
       readers: random.chance(0.3) ? 1 : 0,
+      restless: false,
     },
     callsMax: [40, 80, 160],
     patience: 1,
@@ -86,6 +89,7 @@ function plainKind(random: Random, { stepsMax, clientsMax }: Most): Kind {
       longest: random.pick([20, 100, 600, 3000]),
       stalls: random.pick([0, 0.003, 0.03]),
       stallMs: random.pick([0.05, 0.3, 2]),
+      sparesWriters: false,
     },
     slowWriteMs: random.pick([0.1, 0.1, 1]),
     mortal: 0.3,
@@ -119,7 +123,7 @@ const smallLog: Change = (plain, _random, most) => ({
 /** Hardly anybody waits for a sync, and it is the process that dies. */
 const eventual: Change = (plain, _random, most) => ({
   ...plain,
-  patience: 4,
+  patience: 2,
   kills: 0.7,
   slowWriteMs: 2,
   settings: { ...plain.settings, ...busy(most), eventual: 0.95, workers: 3, sharedFamilies: 3 },
@@ -167,4 +171,37 @@ const mortals: Change = (plain, _random, most) => ({
   settings: { ...plain.settings, clients: most.clientsMax, historians: 2 },
 });
 
-const OTHERS: readonly Change[] = [smallLog, eventual, fullDisk, largeValues, mortals];
+/**
+ * Hardly anything but small writes and short looks, and all but those who write are held up all the time: a reader that
+ * has read which version there is, and has not pinned it, a keeper between the versions of two families, while the
+ * next versions are published and the pages of theirs are used anew.
+ */
+const heldUp: Change = (plain, random) => ({
+  ...plain,
+  schedule: { wild: 0.7, longest: 20, stalls: 0.15, stallMs: 0.1, sparesWriters: true },
+  slowWriteMs: 0.01,
+  settings: {
+    ...plain.settings,
+    clients: 1,
+    steps: 2,
+    historians: 0,
+    logBytes: 65536,
+    checkpointBytes: 65536,
+    workers: 1 + random.int(2),
+    sharedFamilies: 1 + random.int(2),
+    readers: 6,
+    restless: true,
+    bypass: 0,
+  },
+});
+
+/** Twice as often: it takes more than one coincidence. */
+const OTHERS: readonly Change[] = [
+  smallLog,
+  eventual,
+  fullDisk,
+  largeValues,
+  mortals,
+  heldUp,
+  heldUp,
+];

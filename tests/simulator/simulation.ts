@@ -141,8 +141,9 @@ class RandomChooser implements Chooser {
     return this.#random.chance(chance);
   }
 
-  stall(): number {
-    const { stalls, stallMs } = this.#schedule;
+  stall({ name }: Thread): number {
+    const { stalls, stallMs, sparesWriters } = this.#schedule;
+    if (sparesWriters && name.startsWith("writer")) return 0;
     if (stalls === 0 || !this.#random.chance(stalls)) return 0;
     return stallMs * this.#random.int(1000) / 1000;
   }

@@ -69,8 +69,10 @@ export interface Settings {
   /** Families of recorded transactions, and threads that make them. */
   readonly historyFamilies: number;
   readonly historians: number;
-  /** Threads that only look. */
+  /** Threads that take snapshots. */
   readonly readers: number;
+  /** Whether they write, too, what nobody compares, and ask for checkpoints, so that there is always something new. */
+  readonly restless: boolean;
   /** Values of so many bytes at the most. */
   readonly valueBytes: number;
   /** The chance of a transaction that is larger than a quarter of the log. */
@@ -132,18 +134,25 @@ export async function guest(scene: Scene, handle: DatabaseHandle, client: number
 /** Snapshots that a reader takes at the most. */
 const LOOKS = 60;
 
-/** A thread that does nothing but take snapshots of the shared families and look at them twice. */
+/** Writes of a reader that nobody waits for, at the most. */
+const WRITES_AHEAD = 4;
+
+/** A thread that takes snapshots of the shared families and looks at them twice. */
 export async function reader(scene: Scene, handle: DatabaseHandle): Promise<void> {
   if (scene.isClosing) return;
   await guarded(scene, async () => {
     const db = await attach(handle);
+    const { sharedFamilies, restless } = scene.settings;
+    const pending: Promise<void>[] = [];
     for (let i = 0; i < LOOKS && !scene.isClosing; i++) {
-      const name = `shared${scene.below(scene.settings.sharedFamilies)}`;
+      const name = `shared${scene.below(sharedFamilies)}`;
       if (!db.columnFamilies().includes(name)) continue;
       const family = await db.columnFamily(name);
+      if (restless) pending.push(...stir(db, scene, family));
+      if (pending.length > WRITES_AHEAD) await Promise.all(pending.splice(0));
       const snapshot = family.snapshot();
       // Most looks are short: then there are more of them.
-      const isShort = scene.chance(0.7);
+      const isShort = scene.chance(restless ? 0.95 : 0.7);
       const names = isShort ? [] : family.tables().filter((table) => table !== "marks");
       const tables = names.map((table) => snapshot.table(family.table(table, codecs)));
       const look = (): string => tables.map((table) => table.entries().toArray().join()).join("\n");
@@ -154,8 +163,20 @@ export async function reader(scene: Scene, handle: DatabaseHandle): Promise<void
       snapshot[Symbol.dispose]();
       if (!isShort) await checkCross(db, "in a reader's snapshot of all");
     }
+    await Promise.all(pending);
     await db.close();
   });
+}
+
+/** Makes something new, perhaps, or a checkpoint of it. */
+function stir(db: Database, scene: Scene, family: ColumnFamily): Promise<void>[] {
+  const asked: Promise<void>[] = [];
+  if (scene.chance(0.4)) {
+    const key = `r${scene.below(3)}`;
+    asked.push(family.table("common", codecs).set(key, key, { durability: "eventual" }));
+  }
+  if (scene.chance(0.02)) asked.push(db.checkpoint());
+  return asked.map((one) => guarded(scene, () => one));
 }
 
 /** Does something that may end early when the database is being closed, or has failed as it had to. */

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { on, PINS_BEFORE_EPOCHS } from "../breakages.ts";
 import type { Patch } from "../build.ts";
 
 export interface Breakage {
@@ -13,9 +14,6 @@ export interface Breakage {
   readonly found: readonly [module: string, name: string];
   readonly patches: readonly Patch[];
 }
-
-/** True while the breakage is switched on. */
-const on = (name: string): string => `($s as any).breakage === ${JSON.stringify(name)}`;
 
 /** What is done instead of `from`. */
 function instead(name: string, file: string, from: string, broken: string): Patch {
@@ -30,19 +28,12 @@ function breakage(
   return { name, found, patches };
 }
 
-const RETIRED = "lib/engine/retired_pages.ts";
 const SLOTS = "lib/memory/family_slots.ts";
 const RING = "lib/memory/write_ring.ts";
 const COMMIT = "lib/log/group_commit.ts";
 
 export const BREAKAGES: readonly Breakage[] = [
-  breakage(["pin", "pinned"], "pins are looked at before epochs", {
-    file: RETIRED,
-    from: "    const horizon = family.horizon();\n    const pins = family.pins();",
-    to: `    const early = ${on("pins are looked at before epochs")} ? family.pins() : undefined;
-    const horizon = family.horizon();
-    const pins = early ?? family.pins();`,
-  }),
+  breakage(["pin", "pinned"], PINS_BEFORE_EPOCHS.name, ...PINS_BEFORE_EPOCHS.patches),
   breakage(["frames", "evictor"], "the epoch is tagged before the frame is unlinked", {
     file: "lib/memory/frames.ts",
     from: "  #toLimbo(frame: number): void {",
