@@ -5,12 +5,12 @@
 
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
-import { ManifoldError, open, type OpenOptions, type SpawnWorker, text } from "../mod.ts";
+import { ManifoldError, open, type OpenOptions, text } from "../mod.ts";
 import { assert, assertEquals } from "./support/assert.ts";
-import { startThread } from "./support/spawn.ts";
+import { gatedWorkers } from "./support/spawn.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
-import { GATE_IS_SHUT, KEEPER_WAITS, LOG_FAILS } from "./support/workers/gate_words.ts";
+import { GATE_IS_SHUT, GATE_WORDS, LOG_FAILS, WAITS } from "./support/workers/gate_words.ts";
 
 const OPTIONS: OpenOptions = {
   pageSize: 4096,
@@ -27,15 +27,10 @@ function codeOf(error: unknown): string {
   return error.code;
 }
 
-function gatedWorkers(gate: Int32Array): SpawnWorker {
-  const url = new URL("./support/workers/gated_worker.ts", import.meta.url);
-  return (_url, data) => startThread(url, { ...data as object, gate });
-}
-
 test("a transaction past the log, pinned by a checkpoint while the database fails, is whole or not there", () =>
   withTempDir(async (dir) => {
     const path = join(dir, "f.manifold");
-    const gate = new Int32Array(new SharedArrayBuffer(12));
+    const gate = new Int32Array(new SharedArrayBuffer(4 * GATE_WORDS));
     const db = await open(path, { ...OPTIONS, spawnWorker: gatedWorkers(gate) });
     const [large, small] = await Promise.all(
       ["large", "small"].map((name) => db.columnFamily(name)),
@@ -51,7 +46,7 @@ test("a transaction past the log, pinned by a checkpoint while the database fail
       (_, i) => [`k${i}`, `${i}`.repeat(200)] as const,
     );
     const past = table.setMany(entries).then(() => "done", codeOf);
-    while (Atomics.load(gate, KEEPER_WAITS) === 0) await setTimeout(1);
+    while (Atomics.load(gate, WAITS) === 0) await setTimeout(1);
     // The checkpoint has pinned it. Now the log fails, and its worker hears of that before the keeper goes on.
     Atomics.store(gate, LOG_FAILS, 1);
     assertEquals(

@@ -375,7 +375,10 @@ export class WriterLoop {
     };
   }
 
-  /** Writes the round's record; the code with which the round has to be given up. */
+  /**
+   * Writes the round's record; the code with which the round has to be given up.
+   * @throws {ManifoldError} `failed` if there is a gap in the log now, which no record behind it survives.
+   */
   #write(log: File): ErrorCode | undefined {
     const { checksum } = this.#memory;
     const writer = this.#writer;
@@ -388,8 +391,13 @@ export class WriterLoop {
     try {
       writeAtPosition(log, commit.capacity, position, record);
     } catch (error) {
-      if (!(error instanceof ManifoldError) || !this.#takeBack(log, position, length)) throw error;
-      return error.code;
+      if (!(error instanceof ManifoldError)) throw error;
+      if (this.#takeBack(log, position, length)) return error.code;
+      throw new ManifoldError(
+        "failed",
+        `a record could not be written, and others stand behind it in the log: ${error.message}`,
+        { cause: error },
+      );
     }
     commit.written(worker);
     this.#position = position;

@@ -72,7 +72,10 @@ const EARLY_BYTES_MIN = 2 ** 16;
 
 /** How a record gets into the log before its operations are applied. */
 export interface EarlyLog {
-  /** Writes the writer's record, and has it synced by another thread. @throws {ManifoldError} and it is not in the log. */
+  /**
+   * Writes the writer's record, and has it synced by another thread.
+   * @throws {ManifoldError} and it is not in the log; with `failed`, the database has failed.
+   */
   write(): void;
   /** Makes the record that was written one that does nothing, durably. */
   void(): void;
@@ -512,11 +515,11 @@ export class Writer {
   }
 
   /**
-   * Something failed in the middle: the group is discarded. If the request was alone in it, it is
+   * Something failed in the middle, though not the database: the group is discarded. If the request was alone in it, it is
    * refused; else all are tried again, each alone, so that the failure meets only its cause.
    */
   #undo(request: Request | undefined, error: unknown): void {
-    if (!(error instanceof ManifoldError)) throw error;
+    if (!(error instanceof ManifoldError) || error.code === "failed") throw error;
     const group = this.#group;
     if (group === undefined) { // it could not even be begun
       if (request !== undefined) this.#refuseFor(request, error);

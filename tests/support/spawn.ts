@@ -17,3 +17,9 @@ export function startThread(url: URL, workerData: unknown): ReturnType<SpawnWork
     terminate: async () => void await worker.terminate(),
   };
 }
+
+/** Workers that wait and fail as the words of `gate` say (`workers/gate_words.ts`). */
+export function gatedWorkers(gate: Int32Array): SpawnWorker {
+  const url = new URL("./workers/gated_worker.ts", import.meta.url);
+  return (_url, data) => startThread(url, { ...data as object, gate });
+}

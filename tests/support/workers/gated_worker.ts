@@ -1,6 +1,6 @@
 /**
- * A worker of a database in whose thread, once it is told to, writes to the data file wait at a gate, or the log cannot be
- * synced (`failed_bypass_test.ts`).
+ * A worker of a database in whose thread, once it is told to, writes to the data file or large ones to the log wait at a gate,
+ * or the log cannot be written or synced (`failed_bypass_test.ts`, `failed_record_test.ts`).
  */
 
 import { workerData } from "node:worker_threads";
@@ -9,7 +9,10 @@ import { runtime } from "../../../lib/runtime/runtime.ts";
 import type { File } from "../../../lib/storage/file.ts";
 import { runWorker } from "../../../workers/run_worker.ts";
 import type { WorkerData } from "../../../workers/worker_data.ts";
-import { GATE_IS_SHUT, KEEPER_WAITS, LOG_FAILS } from "./gate_words.ts";
+import { GATE_IS_SHUT, LOG_FAILS, RECORD_FAILS, WAITS } from "./gate_words.ts";
+
+/** What is a large record. */
+const LARGE_BYTES = 2 ** 16;
 
 export interface GateData {
   readonly gate: Int32Array;
@@ -30,9 +33,17 @@ Object.assign(runtime, {
       unlock: file.unlock.bind(file),
       close: file.close.bind(file),
       write: (...args: Parameters<File["write"]>) => {
-        if (data.role === "keeper" && !isLog && Atomics.load(gate, GATE_IS_SHUT) === 1) {
-          Atomics.store(gate, KEEPER_WAITS, 1);
+        const isLargeRecord = data.role !== "keeper" && isLog && args[1].length >= LARGE_BYTES;
+        const isGated = isLargeRecord || data.role === "keeper" && !isLog;
+        if (isGated && Atomics.load(gate, GATE_IS_SHUT) === 1) {
+          Atomics.store(gate, WAITS, 1);
           Atomics.wait(gate, GATE_IS_SHUT, 1, 20_000);
+        }
+        if (isLargeRecord && Atomics.load(gate, RECORD_FAILS) === 1) {
+          throw new ManifoldError(
+            "disk-full",
+            `cannot write "${file.path}": no space left on device`,
+          );
         }
         file.write(...args);
       },
