@@ -10,8 +10,9 @@ import {
 import type { ThreadMemory } from "../lib/engine/thread_memory.ts";
 import { ERROR_CODES, ManifoldError } from "../lib/errors.ts";
 import { COMPLETIONS_MAX } from "../lib/memory/completions.ts";
+import { HOST_WAKE } from "../lib/memory/control.ts";
 import { fail as failDatabase } from "../lib/memory/database_state.ts";
-import { WORKER_WANTED, workerState } from "../lib/memory/worker_table.ts";
+import { setWorkerState, WORKER_WANTED, workerState } from "../lib/memory/worker_table.ts";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "./support/assert.ts";
 import { runScript } from "./support/child.ts";
 import { clientMemory, FakeWorker, type SeenEntry } from "./support/fake_worker.ts";
@@ -69,6 +70,18 @@ test("client: a request's result comes back, and its worker is asked for", async
     assertEquals(workerState(memory.control, 0), WORKER_WANTED);
     assertEquals(worker.seen[0].flags, FLAG_FIRST | FLAG_LAST);
     assertEquals(worker.seen[0].request >>> 24, memory.session & 0xff);
+  });
+});
+
+test("client: the host hears of a worker that a dead thread has wanted and not told of", async () => {
+  const memory = clientMemory(4096);
+  const worker = new FakeWorker(memory, echo);
+  // As if the other had been terminated right behind the change of the state.
+  setWorkerState(memory.control, 0, WORKER_WANTED);
+  const seen = Atomics.load(memory.control.words, HOST_WAKE);
+  await withWorker(memory, worker, async (client) => {
+    await client.submit(request(numbered(1)));
+    assert(Atomics.load(memory.control.words, HOST_WAKE) !== seen);
   });
 });
 

@@ -38,14 +38,17 @@ export function setWorkerState(control: Control, worker: number, state: number):
   Atomics.store(control.words, line(worker) + STATE, state);
 }
 
-/** Asks the host to start a worker, if nobody has yet. */
+/**
+ * Asks the host to start a worker, unless it has. The host, which waits without a time-out, is woken even if somebody has asked
+ * before: that thread may have ended between the two.
+ */
 export function wantWorker(control: Control, worker: number): void {
   const words = control.words;
   const at = line(worker) + STATE;
-  if (Atomics.load(words, at) !== WORKER_IDLE) return;
-  if (Atomics.compareExchange(words, at, WORKER_IDLE, WORKER_WANTED) === WORKER_IDLE) {
-    bumpAndWake(words, HOST_WAKE);
-  }
+  const state = Atomics.load(words, at);
+  if (state !== WORKER_IDLE && state !== WORKER_WANTED) return;
+  Atomics.compareExchange(words, at, WORKER_IDLE, WORKER_WANTED);
+  bumpAndWake(words, HOST_WAKE);
 }
 
 /** The database is closing: a worker that nobody has wanted yet will never be started. */
