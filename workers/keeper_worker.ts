@@ -8,7 +8,7 @@
  * @module
  */
 
-import { Keeper } from "../lib/engine/keeper.ts";
+import { Keeper, mayGoOn } from "../lib/engine/keeper.ts";
 import {
   askForLife,
   beginRecoveries,
@@ -343,7 +343,7 @@ export class KeeperLoop {
       this.#checkpoint(clean);
       return undefined;
     } catch (error) {
-      if (error instanceof ManifoldError && error.code !== "failed") return error.code;
+      if (mayGoOn(error)) return error.code;
       throw error;
     }
   }
@@ -365,7 +365,9 @@ export class KeeperLoop {
       this.#syncLog(checkpoint.logEnd, true);
       keeper.end(checkpoint, clean);
     } catch (error) {
-      keeper.fail(checkpoint, error instanceof ManifoldError ? error.code : "failed");
+      // Behind a final error the checkpoint may be in the file: what it has pinned stays so, and whoever waits for it hears
+      // that the database has failed. Nobody may use its pages anew between the two.
+      if (mayGoOn(error)) keeper.fail(checkpoint, error.code);
       throw error;
     }
     collectGarbage();

@@ -122,7 +122,7 @@ export class Keeper {
       this.#writeNextMeta({ ...this.meta, clean: false, salt, logPosition: 0 });
     } catch (error) {
       // What was filled may be the room that others lack.
-      if (!isFinal(error) && !reused) log.truncate(LOG_HEADER_BYTES);
+      if (mayGoOn(error) && !reused) log.truncate(LOG_HEADER_BYTES);
       throw error;
     }
     this.#commit.begin(capacity, filled);
@@ -247,7 +247,7 @@ export class Keeper {
         directoryChecksum: checksum.of(directory),
       });
     } catch (error) {
-      if (!isFinal(error)) extents.free((extent) => extent.start === start);
+      if (mayGoOn(error)) extents.free((extent) => extent.start === start);
       throw error;
     }
     if (checkpoint.beyondLog) this.#writeMetaAgain();
@@ -346,7 +346,7 @@ export class Keeper {
     try {
       this.#writeMeta({ ...meta, generation });
     } catch (error) {
-      if (isFinal(error)) throw error;
+      if (!mayGoOn(error)) throw error;
       try {
         file.write(metaOffset(generation), new Uint8Array(META_BYTES));
       } catch (cause) {
@@ -380,7 +380,7 @@ export class Keeper {
       this.#writeNextMeta(this.meta);
     } catch (error) {
       // Its place is void then, which serves as well: nothing is there to fall back to.
-      if (!isFinal(error)) return;
+      if (mayGoOn(error)) return;
       // The checkpoint is durable: it cannot be taken back as one that failed.
       throw new ManifoldError(
         "failed",
@@ -391,9 +391,9 @@ export class Keeper {
   }
 }
 
-/** Whether nothing may be written any more after this error. */
-function isFinal(error: unknown): boolean {
-  return !(error instanceof ManifoldError) || error.code === "failed";
+/** Whether the database may go on after this error; else nothing may be written any more. */
+export function mayGoOn(error: unknown): error is ManifoldError {
+  return error instanceof ManifoldError && error.code !== "failed";
 }
 
 /**

@@ -8,5 +8,7 @@ export const WAITS = 1;
 export const LOG_FAILS = 2;
 /** While it is 1, there is no room for large records of the log. */
 export const RECORD_FAILS = 3;
+/** Meta pages that the keeper will write until one cannot be synced; 0: they can. */
+export const METAS_UNTIL_FAILURE = 4;
 /** How many there are. */
-export const GATE_WORDS = 4;
+export const GATE_WORDS = 5;
