@@ -7,7 +7,7 @@
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { type Database, open, openInMemory, text } from "../mod.ts";
-import { FAMILY_LOCK, LOG_LOCK } from "../lib/memory/control.ts";
+import { EXTENT_LOCK, FAMILY_LOCK, LOG_LOCK } from "../lib/memory/control.ts";
 import { assert, assertEquals, assertGreater } from "./support/assert.ts";
 import { runScript } from "./support/child.ts";
 import { heldIn, sharedMemoryOf } from "./support/shared_state.ts";
@@ -86,7 +86,8 @@ for (const what of ["read", "parts", "turn", "snapshot"] as const) {
   });
 }
 
-for (const [name, lock] of [["log", LOG_LOCK], ["families", FAMILY_LOCK]] as const) {
+const LOCKS = [["log", LOG_LOCK], ["families", FAMILY_LOCK], ["extents", EXTENT_LOCK]] as const;
+for (const [name, lock] of LOCKS) {
   test(`holders: the host goes on when a thread is terminated that has the lock of the ${name}`, () =>
     withTempDir(async (dir) => {
       await using db = await openFilled(dir);
@@ -95,9 +96,12 @@ for (const [name, lock] of [["log", LOG_LOCK], ["families", FAMILY_LOCK]] as con
       assertEquals(heldIn(sharedMemoryOf(db)).locks, 1);
       // The host is the one that finds out about the death: it must not wait for it in a loop.
       const making = db.columnFamily("made meanwhile");
+      const verifying = db.verify();
       db.stats();
+      await new Promise((resolve) => setTimeout(resolve, 20));
       await worker.terminate();
       await making;
+      assertEquals((await verifying).findings, []);
       await checkFree(db, threads);
     }));
 }

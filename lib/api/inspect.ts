@@ -65,11 +65,11 @@ export interface FileSpace {
 }
 
 /** Who has which part of the file, as the last checkpoint left it. */
-export function fileSpace(db: Database): FileSpace {
+export async function fileSpace(db: Database): Promise<FileSpace> {
   const { extents, shared, slots } = sessionOf(db).memory;
   const pagesOf = new Map<number, number>();
   let freePages = 0;
-  for (const { free, owner, pages } of extents.list()) {
+  for (const { free, owner, pages } of await extents.listed()) {
     if (free) freePages += pages;
     else pagesOf.set(owner, (pagesOf.get(owner) ?? 0) + pages);
   }

@@ -37,7 +37,7 @@ export async function dump(db: Database, options: DumpOptions, out: Output): Pro
   const header: HeaderLine = {
     dump: DUMP_NAME,
     version: DUMP_VERSION,
-    pageSize: fileSpace(db).pageSize,
+    pageSize: (await fileSpace(db)).pageSize,
   };
   await out.line(JSON.stringify(header));
   let tables = 0;

@@ -43,7 +43,7 @@ export interface DatabaseFigures {
 
 /** Collects the figures; reads every page of every table. */
 export async function figuresOf(db: Database): Promise<DatabaseFigures> {
-  const space = fileSpace(db);
+  const space = await fileSpace(db);
   const { pageSize } = space;
   const families: FamilyFigures[] = [];
   let freePages = space.freePages;

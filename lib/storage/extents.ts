@@ -67,6 +67,11 @@ export class Extents {
     Atomics.store(this.#control.words, FILE_PAGES, filePages | 0);
   }
 
+  /** A copy of the table, for a thread with an event loop: who has the lock may be dead, which is heard of there. */
+  listed(): Promise<Extent[]> {
+    return this.#lock.holding(this.#thread, () => this.#all());
+  }
+
   /** A copy of the table. */
   list(): Extent[] {
     this.#lock.acquire(this.#thread);

@@ -67,7 +67,8 @@ class Verification {
       for (const finding of head?.findings ?? []) this.#report.add(finding);
       this.#report.checked(head?.directoryPages ?? 0, head?.bytes ?? 0);
       const total = this.#pagesTotal(head);
-      await inStretches(this.#check(head), () => {
+      const live = await this.#open.session.memory.extents.listed();
+      await inStretches(this.#check(head, live), () => {
         this.#options.onProgress?.({
           pagesChecked: this.#report.pages,
           pagesTotal: Math.max(total, this.#report.pages),
@@ -106,9 +107,9 @@ class Verification {
     }
   }
 
-  *#check(head: FileHead | undefined): Generator<void> {
+  /** `live`: the extents as they are now. */
+  *#check(head: FileHead | undefined, live: readonly Extent[]): Generator<void> {
     const { memory } = this.#open.session;
-    const live = memory.extents.list();
     const extents = head?.directory?.extents ?? live;
     const report = this.#report;
     const copies = new PageCopies({
