@@ -15,9 +15,16 @@ import { GroupCommit, LOG_IS_FULL } from "../lib/log/group_commit.ts";
 import {
   LOG_DURABLE,
   LOG_LOCK,
+  PIN_WORDS,
+  PINS,
+  PINS_USED,
   PUBLISH_LOCK,
   THREAD_WORDS,
   THREADS,
+  THREADS_USED,
+  WATCHER_WORDS,
+  WATCHERS,
+  WATCHERS_USED,
 } from "../lib/memory/control.ts";
 import { Epochs } from "../lib/memory/epochs.ts";
 import {
@@ -30,7 +37,8 @@ import {
 import { FRAME_DIRTY, FRAME_LIMBO } from "../lib/memory/frames.ts";
 import { Pins } from "../lib/memory/pins.ts";
 import { SpinLock } from "../lib/memory/spin_lock.ts";
-import { isAlive } from "../lib/memory/threads.ts";
+import { isAlive, joinThread } from "../lib/memory/threads.ts";
+import { addWatcher } from "../lib/memory/watchers.ts";
 import {
   retireIdleWorkers,
   setWorkerState,
@@ -49,6 +57,7 @@ import { PageWriterOut } from "../lib/storage/page_writer.ts";
 import {
   assert,
   assertEquals,
+  assertGreater,
   assertLess,
   assertNotEquals,
   assertThrows,
@@ -312,6 +321,35 @@ test("pins: a page born at b and retired at r stays while a pin lies in [b, r)",
     reclaimer.reclaim();
     assertEquals(reclaimer.given, [7]);
   }
+});
+
+test("slots: pins, watchers and threads are counted before they are taken, so that a dead thread's are found", async () => {
+  const { all: [{ control, pins }] } = await threads(1);
+  const { compareExchange } = Atomics;
+  const tables = [
+    { first: PINS, words: PIN_WORDS, used: PINS_USED },
+    { first: WATCHERS, words: WATCHER_WORDS, used: WATCHERS_USED },
+    { first: THREADS + 1, words: THREAD_WORDS, used: THREADS_USED },
+  ];
+  const taken = tables.map(() => 0);
+  Atomics.compareExchange = ((words: Int32Array, index: number, from: number, to: number) => {
+    tables.forEach(({ first, words: size, used }, i) => {
+      const slot = (index - first) / size;
+      if (!Number.isInteger(slot) || slot < 0 || slot > 100) return;
+      taken[i]++;
+      assertGreater(Atomics.load(words, used), slot);
+    });
+    return compareExchange(words, index, from, to);
+  }) as typeof Atomics.compareExchange;
+  try {
+    pins.take(1, 4);
+    pins.take(1, 5);
+    addWatcher(control, 0, 1);
+    joinThread(control, -1);
+  } finally {
+    Atomics.compareExchange = compareExchange;
+  }
+  assert(taken.every((count) => count > 0), `${taken}`);
 });
 
 test("pins: another family's do not count, and one that is shared holds to its last use", async () => {

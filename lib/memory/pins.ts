@@ -16,6 +16,7 @@
 
 import { ManifoldError } from "../errors.ts";
 import { type Control, PIN_WORDS, PINS, PINS_MAX, PINS_USED } from "./control.ts";
+import { countSlots } from "./slot_table.ts";
 
 interface OwnPin {
   readonly slot: number;
@@ -61,18 +62,13 @@ export class Pins {
     for (let slot = 0; slot < PINS_MAX; slot++) {
       const at = PINS + slot * PIN_WORDS;
       if (Atomics.load(words, at) !== 0) continue;
+      countSlots(words, PINS_USED, slot + 1);
       if (Atomics.compareExchange(words, at, 0, this.#thread + 1) !== 0) continue;
       Atomics.store(words, at + 2, version >>> 0);
       Atomics.store(words, at + 3, Math.floor(version / 2 ** 32));
       Atomics.store(words, at + 4, now >>> 0);
       Atomics.store(words, at + 5, Math.floor(now / 2 ** 32));
       Atomics.store(words, at + 1, family);
-      let used = Atomics.load(words, PINS_USED);
-      while (used <= slot) {
-        used = Atomics.compareExchange(words, PINS_USED, used, slot + 1) === used
-          ? slot + 1
-          : Atomics.load(words, PINS_USED);
-      }
       const pin = { slot, family, version, count: 1 };
       this.#own.push(pin);
       return pin;

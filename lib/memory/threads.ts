@@ -15,6 +15,7 @@
 
 import { ManifoldError } from "../errors.ts";
 import { type Control, THREAD_WORDS, THREADS, THREADS_MAX, THREADS_USED } from "./control.ts";
+import { countSlots } from "./slot_table.ts";
 
 const STATE = 1;
 const SESSION = 2;
@@ -43,14 +44,10 @@ export function joinThread(control: Control, liveness: number): number {
   const words = control.words;
   for (let thread = 0; thread < THREADS_MAX; thread++) {
     const at = THREADS + thread * THREAD_WORDS;
+    countSlots(words, THREADS_USED, thread + 1);
     if (Atomics.compareExchange(words, at + STATE, FREE, liveState(liveness)) !== FREE) continue;
     Atomics.add(words, at + SESSION, 1);
     Atomics.store(words, at, 0);
-    let used = Atomics.load(words, THREADS_USED);
-    while (used <= thread) {
-      const seen = Atomics.compareExchange(words, THREADS_USED, used, thread + 1);
-      used = seen === used ? thread + 1 : seen;
-    }
     return thread;
   }
   throw new ManifoldError(

@@ -13,6 +13,7 @@
 
 import { ManifoldError } from "../errors.ts";
 import { type Control, WATCHER_WORDS, WATCHERS, WATCHERS_MAX, WATCHERS_USED } from "./control.ts";
+import { countSlots } from "./slot_table.ts";
 
 /**
  * Takes a slot for the calling thread; returns its number.
@@ -23,12 +24,8 @@ export function addWatcher(control: Control, thread: number, family: number): nu
   for (let slot = 0; slot < WATCHERS_MAX; slot++) {
     const at = WATCHERS + slot * WATCHER_WORDS;
     if (Atomics.load(words, at) !== 0) continue;
+    countSlots(words, WATCHERS_USED, slot + 1);
     if (Atomics.compareExchange(words, at, 0, thread + 1) !== 0) continue;
-    let used = Atomics.load(words, WATCHERS_USED);
-    while (used <= slot) {
-      const seen = Atomics.compareExchange(words, WATCHERS_USED, used, slot + 1);
-      used = seen === used ? slot + 1 : seen;
-    }
     Atomics.store(words, at + 1, family);
     return slot;
   }
