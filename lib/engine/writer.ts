@@ -15,7 +15,7 @@
  * @module
  */
 
-import { ERROR_CODES, type ErrorCode, ManifoldError } from "../errors.ts";
+import { type ErrorCode, ManifoldError } from "../errors.ts";
 import { RecordBuilder } from "../log/record.ts";
 import type { Completions } from "../memory/completions.ts";
 import { PUBLISH_LOCK } from "../memory/control.ts";
@@ -26,14 +26,12 @@ import {
   FAMILY_GHOST,
   FAMILY_LIVE,
 } from "../memory/family_slots.ts";
-import { checkpointBegun } from "../memory/keeper_state.ts";
 import { SpinLock } from "../memory/spin_lock.ts";
 import type { JointRefusal } from "../memory/joint_words.ts";
 import { Statistics } from "../memory/statistics.ts";
-import { isAlive } from "../memory/threads.ts";
 import { putU53 } from "../storage/bytes.ts";
-import { PageError } from "../storage/page_error.ts";
-import { FamilyEngine, type FamilyParts } from "./family.ts";
+import { accepted, type Answer, Answers, refusalFor, refusalOf, refused } from "./answers.ts";
+import type { FamilyEngine, FamilyParts } from "./family.ts";
 import type { Inbox, Request } from "./inbox.ts";
 import { type JointPart, type JointTransaction, readJoint } from "./joint.ts";
 import {
@@ -48,7 +46,6 @@ import {
   DETAIL_CONFLICT,
   DETAIL_FAMILY_GONE,
   DETAIL_MEMORY,
-  DETAIL_PAGE,
   DETAIL_TURN_OVER,
   FLAG_EVENTUAL,
   Refusal,
@@ -59,7 +56,7 @@ import {
   REQUEST_TRANSACTION,
   REQUEST_TURN,
 } from "./requests.ts";
-import { Turns } from "./turns.ts";
+import { WorkerFamilies, type WorkerFamily } from "./worker_families.ts";
 
 /** Bytes of requests that one round takes at the most. */
 const ROUND_BYTES_MAX = 2 * 2 ** 20;
@@ -93,21 +90,9 @@ export interface WriterParts extends FamilyParts {
   readonly earlyLog?: EarlyLog;
 }
 
-interface Family {
-  readonly engine: FamilyEngine;
-  readonly turns: Turns;
-}
-
-interface Answer {
-  readonly request: Request;
-  readonly status: number;
-  readonly detail: number;
-  readonly result: number;
-}
-
 /** What one family does in a round. */
 interface Group {
-  readonly family: Family;
+  readonly family: WorkerFamily;
   readonly requests: Request[];
   readonly answers: Answer[];
   /** Transactions that were accepted. */
@@ -123,12 +108,12 @@ const EMPTY = new Uint8Array(0);
 export class Writer {
   readonly record = new RecordBuilder();
   readonly #parts: WriterParts;
-  readonly #families = new Map<number, Family>();
+  readonly #families: WorkerFamilies;
+  readonly #answers: Answers;
   readonly #publishLock: SpinLock;
   readonly #statistics: Statistics;
   /** Requests that wait for a later round whatever turns there are, copied out of the ring. */
   #pending: Request[] = [];
-  #answers: Answer[] = [];
   #sealed: Group[] = [];
   /** The group of the family that is being served. */
   #group: Group | undefined;
@@ -147,36 +132,20 @@ export class Writer {
 
   constructor(parts: WriterParts) {
     this.#parts = parts;
+    this.#families = new WorkerFamilies(parts);
+    this.#answers = new Answers(parts);
     this.#publishLock = new SpinLock(parts.control.words, PUBLISH_LOCK);
     this.#statistics = new Statistics(parts.control, parts.thread);
   }
 
   /** The engine of a family; made when the worker meets it first. */
   engine(slot: number): FamilyEngine {
-    return this.#family(slot).engine;
-  }
-
-  #family(slot: number): Family {
-    let family = this.#families.get(slot);
-    if (family === undefined || family.engine.id !== this.#parts.slots.id(slot)) {
-      family?.engine.close();
-      family = {
-        engine: new FamilyEngine(this.#parts, slot),
-        turns: new Turns(this.#parts.control),
-      };
-      this.#families.set(slot, family);
-    }
-    return family;
+    return this.#families.get(slot).engine;
   }
 
   /** Hands every family over that the checkpoint in progress waits for; says whether any was. */
   handOver(): boolean {
-    const number = checkpointBegun(this.#parts.control);
-    let any = false;
-    for (const [slot, { engine }] of this.#families) {
-      if (this.#parts.slots.id(slot) === engine.id && engine.handOver(number)) any = true;
-    }
-    return any;
+    return this.#families.handOver();
   }
 
   /**
@@ -185,21 +154,14 @@ export class Writer {
    */
   reclaim(): boolean {
     const { store, epochs } = this.#parts;
-    let more = false;
-    for (const { engine } of this.#families.values()) if (engine.reclaim()) more = true;
+    const more = this.#families.reclaim();
     store.restock(epochs);
     return more;
   }
 
   /** Ends turns whose time is over; when the next lease ends, ms of the worker's clock. */
   expireTurns(): number {
-    let next = Infinity;
-    const now = this.#parts.now();
-    for (const { turns } of this.#families.values()) {
-      turns.expire(now);
-      next = Math.min(next, turns.endsAt);
-    }
-    return next;
+    return this.#families.expireTurns(this.#parts.now());
   }
 
   /**
@@ -213,10 +175,7 @@ export class Writer {
     this.bypass = false;
     this.isLogged = false;
     this.joint = undefined;
-    const requests: Request[] = [];
-    for (const { turns } of this.#families.values()) {
-      if (!turns.held) requests.push(...turns.waiting.splice(0));
-    }
+    const requests = this.#families.takeWaiting();
     requests.push(...this.#pending.splice(0));
     const stashed = requests.length === 0 && inbox.take(this.#roundBytesMax, requests);
     if (requests.length === 0) {
@@ -226,14 +185,14 @@ export class Writer {
     if (this.refusal !== undefined) {
       for (const request of requests) {
         this.#giveUpMaking(request);
-        this.#refuse(request, this.refusal, 0);
+        this.#answers.refuse(request, this.refusal, 0);
       }
       return true;
     }
     const count = this.#countForRound(requests);
     if (requests[0].kind === REQUEST_JOINT) {
       this.#putAside(requests.slice(1));
-      if (requests[0].lost) this.#refuse(requests[0], "too-large", DETAIL_MEMORY);
+      if (requests[0].lost) this.#answers.refuse(requests[0], "too-large", DETAIL_MEMORY);
       else this.joint = readJoint(requests[0]);
       return true;
     }
@@ -286,20 +245,20 @@ export class Writer {
     const { slots, inbox } = this.#parts;
     const state = slots.state(slot);
     const writable = state === FAMILY_LIVE || state === FAMILY_CREATING;
-    let family: Family | undefined;
+    let family: WorkerFamily | undefined;
     let i = 0;
     for (; i < requests.length; i++) {
       const request = requests[i];
       const dropped = this.#group?.becomes === FAMILY_GHOST;
       if (!writable || dropped || request.family !== slots.id(slot)) {
-        this.#refuse(request, "not-found", DETAIL_FAMILY_GONE);
+        this.#answers.refuse(request, "not-found", DETAIL_FAMILY_GONE);
         continue;
       }
       try {
-        family ??= this.#family(slot);
+        family ??= this.#families.get(slot);
       } catch (error) {
         this.#giveUpMaking(request);
-        this.#refuseFor(request, error);
+        this.#answers.refuseFor(request, error);
         continue;
       }
       const { turns } = family;
@@ -309,7 +268,7 @@ export class Writer {
         continue;
       }
       if (request.lost) {
-        this.#refuse(request, "too-large", DETAIL_MEMORY);
+        this.#answers.refuse(request, "too-large", DETAIL_MEMORY);
         if (owns && turns.matches(request.argument)) turns.end();
         continue;
       }
@@ -338,15 +297,15 @@ export class Writer {
       group.becomes === FAMILY_LIVE && group.staysAs === FAMILY_FREE;
   }
 
-  #serveOne(family: Family, request: Request): void {
+  #serveOne(family: WorkerFamily, request: Request): void {
     const { turns, engine } = family;
     switch (request.kind) {
       case REQUEST_TURN:
-        this.#answer(request, turns.grant(request, this.#parts.now()));
+        this.#answers.accept(request, turns.grant(request, this.#parts.now()));
         return;
       case REQUEST_RELEASE:
         if (turns.matches(request.argument)) turns.end();
-        this.#answer(request, 0);
+        this.#answers.accept(request, 0);
         return;
       case REQUEST_CREATE:
         this.#create(family, request);
@@ -358,14 +317,14 @@ export class Writer {
         return;
       case REQUEST_TRANSACTION:
         if (request.argument !== 0 && !turns.matches(request.argument)) {
-          this.#refuse(request, "timeout", DETAIL_TURN_OVER);
+          this.#answers.refuse(request, "timeout", DETAIL_TURN_OVER);
         } else {
           this.#transact(family, request);
         }
     }
   }
 
-  #transact(family: Family, request: Request): void {
+  #transact(family: WorkerFamily, request: Request): void {
     const group = this.#joinGroup(family, request);
     if (request.argument !== 0) group.endsTurn = true;
     this.bypass = this.#bypasses(request);
@@ -375,14 +334,13 @@ export class Writer {
       if (this.#isForEarlyLog(family.engine, request)) this.#logEarly(memory, from, to);
       const sink = this.bypass || this.isLogged ? null : this.record;
       const result = family.engine.apply(memory, from, to, sink);
-      group.answers.push({ request, status: 0, detail: 0, result });
+      group.answers.push(accepted(request, result));
       group.accepted++;
       if (!(flags & FLAG_EVENTUAL)) this.needsSync = true;
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
       this.bypass = false;
-      const status = ERROR_CODES.indexOf(error.code) + 1;
-      group.answers.push({ request, status, detail: error.detail, result: 0 });
+      group.answers.push(refused(request, error.code, error.detail));
     }
   }
 
@@ -413,18 +371,14 @@ export class Writer {
     to: number,
   ): void {
     // The thread lives, so its pin has kept the pages until now; and no page is given back inside a group.
-    if (!this.#lives(request)) throw new Refusal("conflict", DETAIL_CONFLICT);
+    if (!this.#answers.lives(request)) throw new Refusal("conflict", DETAIL_CONFLICT);
     engine.checkReads(memory, from, to);
   }
 
-  #lives({ thread, session }: Request): boolean {
-    return isAlive(this.#parts.control, thread, session);
-  }
-
   /** The second request to make a family, which the host sends when the first may have died, does nothing. */
-  #create(family: Family, request: Request): void {
+  #create(family: WorkerFamily, request: Request): void {
     if (this.#parts.slots.state(family.engine.slot) === FAMILY_LIVE) {
-      this.#answer(request, 0);
+      this.#answers.accept(request, 0);
       return;
     }
     const group = this.#joinGroup(family, request);
@@ -438,7 +392,7 @@ export class Writer {
     const { engine } = this.#group!.family;
     const operation = encodeOperation(kind, 0, this.#keepBytes(kind, engine.slot), name);
     engine.apply(operationMemory(operation), 0, operation.length, this.record);
-    this.#group!.answers.push({ request, status: 0, detail: 0, result: 0 });
+    this.#group!.answers.push(accepted(request, 0));
     this.needsSync = true;
   }
 
@@ -452,7 +406,7 @@ export class Writer {
   }
 
   /** The group of the family that is being served. */
-  #begin(family: Family): Group {
+  #begin(family: WorkerFamily): Group {
     if (this.#group === undefined) {
       family.engine.beginGroup();
       this.record.beginPart(family.engine.id, family.engine.version + 1);
@@ -471,7 +425,7 @@ export class Writer {
   }
 
   /** The group that a request joins. */
-  #joinGroup(family: Family, request: Request): Group {
+  #joinGroup(family: WorkerFamily, request: Request): Group {
     const group = this.#begin(family);
     group.requests.push(request);
     return group;
@@ -492,7 +446,7 @@ export class Writer {
   #dropIfEmpty(group: Group): boolean {
     if (this.record.partBytes > 0 || this.bypass) return false;
     this.#dropGroup(group);
-    this.#answers.push(...group.answers);
+    this.#answers.add(group.answers);
     if (group.endsTurn) group.family.turns.end();
     return true;
   }
@@ -522,7 +476,7 @@ export class Writer {
     if (!(error instanceof ManifoldError) || error.code === "failed") throw error;
     const group = this.#group;
     if (group === undefined) { // it could not even be begun
-      if (request !== undefined) this.#refuseFor(request, error);
+      if (request !== undefined) this.#answers.refuseFor(request, error);
       return;
     }
     this.#dropGroup(group);
@@ -530,7 +484,7 @@ export class Writer {
     if (this.isLogged) this.#parts.earlyLog!.void();
     this.isLogged = false;
     if (group.requests.length === 1) {
-      this.#refuseFor(request ?? group.requests[0], error);
+      this.#answers.refuseFor(request ?? group.requests[0], error);
       if (group.endsTurn) group.family.turns.end();
     } else {
       this.#putAside(group.requests, true);
@@ -539,11 +493,7 @@ export class Writer {
 
   /** Whether requests wait for the next round that need no other room than that. */
   get hasPutAside(): boolean {
-    if (this.#pending.length > 0) return true;
-    for (const { turns } of this.#families.values()) {
-      if (!turns.held && turns.waiting.length > 0) return true;
-    }
-    return false;
+    return this.#pending.length > 0 || this.#families.hasWaiting;
   }
 
   /**
@@ -574,7 +524,7 @@ export class Writer {
       return refusalOf("not-found", DETAIL_FAMILY_GONE);
     }
     try {
-      const family = this.#family(slot);
+      const family = this.#families.get(slot);
       const { turns, engine } = family;
       // Never to be waited for: who has the turn may wait for what others in this transaction hold.
       const isBusy = token === 0 && (turns.held || turns.waiting.length > 0);
@@ -606,7 +556,7 @@ export class Writer {
       }
       this.#statistics.group(1);
     }
-    this.#answer(this.joint!.request, 0);
+    this.#answers.accept(this.joint!.request, 0);
     this.#afterPublish();
   }
 
@@ -623,8 +573,8 @@ export class Writer {
   /** Undoes the joint transaction of this round and answers it. */
   refuseJoint({ code, detail, result }: JointRefusal): void {
     this.#discardRound();
-    this.#refuse(this.joint!.request, code, detail, result);
-    this.#sendAnswers();
+    this.#answers.refuse(this.joint!.request, code, detail, result);
+    this.#answers.send();
   }
 
   /** Publishes what the round has made and answers everyone. `onPublish` runs under the lock. */
@@ -653,14 +603,16 @@ export class Writer {
     this.#sealed = [];
     for (const { accepted, answers } of sealed) {
       if (accepted > 0) this.#statistics.group(accepted);
-      this.#answers.push(...answers);
+      this.#answers.add(answers);
     }
-    this.#sendAnswers();
+    this.#answers.send();
     for (const group of sealed) {
       const { engine, turns } = group.family;
       engine.afterPublish();
       if (group.endsTurn) turns.end();
-      if (group.becomes === FAMILY_GHOST) this.#forget(group.family);
+      if (group.becomes === FAMILY_GHOST) {
+        this.#pending.push(...this.#families.forget(group.family));
+      }
     }
   }
 
@@ -697,21 +649,13 @@ export class Writer {
     }
   }
 
-  /** A deleted family: its pages belong to the keeper now. A checkpoint may still wait for its last state. */
-  #forget({ engine, turns }: Family): void {
-    engine.handOver(checkpointBegun(this.#parts.control));
-    engine.close();
-    this.#families.delete(engine.slot);
-    this.#pending.push(...turns.waiting);
-  }
-
   /** Undoes the round and answers everyone with a failure. */
   abandon(code: ErrorCode): void {
     for (const group of this.#sealed) {
-      for (const request of group.requests) this.#refuse(request, code, 0);
+      for (const request of group.requests) this.#answers.refuse(request, code, 0);
     }
     this.#discardRound();
-    this.#sendAnswers();
+    this.#answers.send();
   }
 
   /** Discards all groups of the round. */
@@ -731,20 +675,6 @@ export class Writer {
     return this.#sealed.map((group) => group.family.engine.slot);
   }
 
-  #answer(request: Request, result: number): void {
-    this.#answers.push({ request, status: 0, detail: 0, result });
-  }
-
-  #refuse(request: Request, code: ErrorCode, detail: number, result = 0): void {
-    const status = ERROR_CODES.indexOf(code) + 1;
-    this.#answers.push({ request, status, detail, result });
-  }
-
-  #refuseFor(request: Request, error: unknown): void {
-    const { code, detail, result } = refusalFor(error);
-    this.#refuse(request, code, detail, result);
-  }
-
   /** A request that no group has begun to serve is refused: the family that it would make is none. */
   #giveUpMaking({ kind, slot, family }: Request): void {
     const { slots } = this.#parts;
@@ -753,38 +683,8 @@ export class Writer {
     if (isMaking) slots.setState(slot, FAMILY_FREE);
   }
 
-  #sendAnswers(): void {
-    const { completions, inbox, thread } = this.#parts;
-    let open = -1;
-    for (const { request, status, detail, result } of this.#answers) {
-      if (open !== request.thread) {
-        if (open >= 0) completions.end(open);
-        completions.begin(request.thread, thread);
-        open = request.thread;
-      }
-      if (this.#lives(request)) {
-        completions.put(request.thread, request.request, status, detail, result);
-      }
-    }
-    if (open >= 0) completions.end(open);
-    this.#answers = [];
-    inbox.release();
-  }
-
   /** The worker ends. */
   close(): void {
-    for (const { engine } of this.#families.values()) engine.close();
+    this.#families.close();
   }
-}
-
-function refusalOf(code: ErrorCode, detail: number): JointRefusal {
-  return { code, detail, result: 0 };
-}
-
-/** What the error says to who has asked; one that does not come from the request is thrown on. */
-function refusalFor(error: unknown): JointRefusal {
-  if (error instanceof Refusal) return refusalOf(error.code, error.detail);
-  if (!(error instanceof ManifoldError)) throw error;
-  const page = error instanceof PageError ? error.page : 0;
-  return { code: error.code, detail: page > 0 ? DETAIL_PAGE : 0, result: page };
 }

@@ -184,10 +184,10 @@ export const BREAKAGES: readonly Breakage[] = [
     name: "append refused transactions to the log",
     patches: [{
       file: "lib/engine/writer.ts",
-      from: "      this.bypass = false;\n      const status",
+      from: "      this.bypass = false;\n      group.answers.push(refused(",
       to: `      if (${on("append refused transactions to the log")}) {\n` +
         "        this.record.append(memory.u8, from, to);\n      }\n" +
-        "      this.bypass = false;\n      const status",
+        "      this.bypass = false;\n      group.answers.push(refused(",
     }],
   },
   without(
