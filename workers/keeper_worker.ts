@@ -52,7 +52,7 @@ import { collectGarbage, noteGarbage } from "../lib/runtime/garbage.ts";
 import { runtime } from "../lib/runtime/runtime.ts";
 import { hostState } from "../lib/runtime/threads.ts";
 import type { File } from "../lib/storage/file.ts";
-import { joinMemory, type WorkerData } from "./worker_data.ts";
+import type { WorkerData } from "./worker_data.ts";
 
 /** How long eventual commits may stay unsynced, ms. */
 const SYNC_WITHIN_MS = 100;
@@ -68,16 +68,6 @@ const LOOK_MS = 500;
 export const ENDED = -1;
 /** What a byte of the log leaves to the collector when it is looked through, if records are small. */
 const SCAN_GARBAGE = 4;
-
-export async function runKeeper(data: WorkerData): Promise<void> {
-  const memory = await joinMemory(data);
-  const loop = new KeeperLoop(data, memory);
-  try {
-    await loop.run();
-  } finally {
-    loop.close();
-  }
-}
 
 export class KeeperLoop {
   readonly #data: WorkerData;

@@ -60,7 +60,7 @@ import { noteGarbage } from "../lib/runtime/garbage.ts";
 import { runtime } from "../lib/runtime/runtime.ts";
 import { hostState } from "../lib/runtime/threads.ts";
 import type { File } from "../lib/storage/file.ts";
-import { joinMemory, type WorkerData } from "./worker_data.ts";
+import type { WorkerData } from "./worker_data.ts";
 
 /**
  * How long a worker looks for the next request before it sleeps: about what falling asleep and waking costs, so that one
@@ -80,15 +80,6 @@ const ROUND_GARBAGE_BYTES = 4096;
 const PAGE_GARBAGE_BYTES = 1024;
 /** What a byte of the log leaves when it is replayed, if records are small. */
 const REPLAY_GARBAGE = 4;
-
-export async function runWriter(data: WorkerData): Promise<void> {
-  const loop = new WriterLoop(data, await joinMemory(data));
-  try {
-    await loop.run();
-  } finally {
-    loop.close();
-  }
-}
 
 export class WriterLoop {
   readonly #data: WorkerData;
