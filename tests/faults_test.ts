@@ -11,6 +11,7 @@
 import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
+import { setImmediate } from "node:timers";
 import {
   type Database,
   ManifoldError,
@@ -18,8 +19,9 @@ import {
   type OpenOptions,
   type SpawnWorker,
   text,
+  u32,
 } from "../mod.ts";
-import { assert, assertEquals } from "./support/assert.ts";
+import { assert, assertEquals, assertGreater, assertLess } from "./support/assert.ts";
 import { FaultWorkload } from "./support/fault_workload.ts";
 import { type Call, type FaultKind, FAULTS, FaultyRuntime } from "./support/faulty_runtime.ts";
 import { exists } from "./support/fs.ts";
@@ -291,6 +293,117 @@ test("faults: a checkpoint syncs the log before it writes the directory", () =>
     const syncs = trail.flatMap((call, i) => call === `sync ${path}` && i > written ? [i] : []);
     const logged = trail.indexOf(`sync ${path}-log`, written);
     assert(logged > written && logged < syncs[1], trail.slice(written).join("\n"));
+  }));
+
+/** The clock of this thread, a hundred times slower, so that nothing is due before it is put forward. */
+class Clock implements Disposable {
+  readonly #now = performance.now;
+  #ahead = 0;
+
+  constructor() {
+    const begun = performance.now();
+    performance.now = () => begun + (this.#now.call(performance) - begun) / 100 + this.#ahead;
+  }
+
+  forward(ms: number): void {
+    this.#ahead += ms;
+  }
+
+  [Symbol.dispose](): void {
+    performance.now = this.#now;
+  }
+}
+
+/** Lets the workers go on until something is so; false if it is not after many turns. */
+async function comesTrue(isSo: () => boolean): Promise<boolean> {
+  for (let turn = 0; turn < 200; turn++) {
+    if (isSo()) return true;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return isSo();
+}
+
+/** More than a checkpoint that failed has to wait for the next one, ms. */
+const RETRY_MS = 1100;
+
+test("faults: a checkpoint without room is made again by itself, and a full log refuses until then", () =>
+  withTempDir(async (dir) => {
+    const path = join(dir, "f.manifold");
+    using workers = new OneThread();
+    using faults = new FaultyRuntime();
+    using clock = new Clock();
+    const bytes = 2 ** 16;
+    const options = { ...optionsFor(workers.spawn), checkpoint: { bytes, intervalMs: 2 ** 30 } };
+    await using db = await open(path, options);
+    const table = (await db.columnFamily("f")).table("t", { key: u32 });
+    const counts = () => db.stats().checkpoints;
+    assertEquals(counts(), { done: 0, failed: 0 });
+    using full = faults.fill(path);
+    let written = 0;
+    const write = async () => {
+      const value = new Uint8Array(900).fill(written);
+      await table.set(written % 20, value);
+      written++;
+    };
+    while (db.stats().logBytesUsed <= bytes) await write();
+    assert(await comesTrue(() => counts().failed > 0), "it fails");
+    for (let i = 0; i < 20; i++) await write();
+    assertEquals(counts(), { done: 0, failed: 1 }, "it waits before it is tried again");
+    for (const failed of [2, 3]) {
+      clock.forward(RETRY_MS);
+      assert(await comesTrue(() => counts().failed >= failed), `it is tried the ${failed}. time`);
+      await write();
+    }
+    assertEquals(counts(), { done: 0, failed: 3 });
+    // What the log takes is acknowledged; what it does not, refused, and not kept waiting.
+    let code = "";
+    while (code === "") code = await write().then(() => "", codeOf);
+    assertEquals(code, "disk-full");
+    assertGreater(written * 900, options.logBytes! * 0.8);
+    assertEquals(await write().then(() => "", codeOf), "disk-full");
+    const rows = () => [...table].map(([key, value]) => [key, value[0], value[899]]);
+    const expected = Array.from({ length: 20 }, (_, i) => {
+      const last = written - 1 - (written - 1 - i) % 20;
+      return [i, last & 255, last & 255];
+    });
+    assertEquals(rows(), expected);
+    await copyDatabase(path, `${path}-killed`);
+    full[Symbol.dispose]();
+    clock.forward(RETRY_MS);
+    assert(await comesTrue(() => counts().done === 1), "it is made");
+    assertLess(db.stats().logBytesUsed, bytes);
+    await write();
+    assertEquals(rows()[(written - 1) % 20][1], (written - 1) & 255);
+    await using killed = await open(`${path}-killed`, options);
+    const found = [...(await killed.columnFamily("f")).table("t", { key: u32 })];
+    assertEquals(found.map(([key, value]) => [key, value[0], value[899]]), expected);
+  }));
+
+test("faults: a checkpoint without room that was due by time is made again while nobody writes", () =>
+  withTempDir(async (dir) => {
+    const path = join(dir, "f.manifold");
+    using workers = new OneThread();
+    using faults = new FaultyRuntime();
+    using clock = new Clock();
+    const intervalMs = 10_000;
+    const options = { ...optionsFor(workers.spawn), checkpoint: { intervalMs } };
+    await using db = await open(path, options);
+    const table = (await db.columnFamily("f")).table("t", { key: text, value: text });
+    await table.set("a", "b");
+    const counts = () => db.stats().checkpoints;
+    using full = faults.fill(path);
+    clock.forward(intervalMs);
+    assert(await comesTrue(() => counts().failed > 0), "it fails");
+    assert(!await comesTrue(() => counts().failed > 1), "it waits before it is tried again");
+    clock.forward(RETRY_MS);
+    assert(await comesTrue(() => counts().failed > 1), "it is tried again");
+    full[Symbol.dispose]();
+    clock.forward(RETRY_MS);
+    assert(await comesTrue(() => counts().done === 1), "it is made");
+    assertEquals(db.stats().logBytesUsed, 0);
+    // And no more, for nothing has changed.
+    clock.forward(intervalMs);
+    assert(!await comesTrue(() => counts().done > 1), "it is made for nothing");
   }));
 
 /** Makes a database and writes a batch that is in the log before it is applied; `fault`: at a call of that. */

@@ -74,6 +74,7 @@ export class FaultyRuntime implements Disposable {
   readonly #kind: FaultKind | undefined;
   readonly #original: Runtime = { ...runtime };
   #full = false;
+  #noRoomFor: string | undefined;
 
   /** `at`: the number of the call, from 0, that fails, or the first after it that can; -1 for none. */
   constructor(at = -1, kind?: FaultKind) {
@@ -98,6 +99,12 @@ export class FaultyRuntime implements Disposable {
   [Symbol.dispose](): void {
     const { openFile, remove, rename, syncDirectory } = this.#original;
     Object.assign(runtime, { openFile, remove, rename, syncDirectory });
+  }
+
+  /** There is no room for anything that is written to a file, until what it returns is disposed of. */
+  fill(path: string): Disposable {
+    this.#noRoomFor = path;
+    return { [Symbol.dispose]: () => this.#noRoomFor = undefined };
   }
 
   /** Counts a call; the fault that it has. */
@@ -143,7 +150,8 @@ export class FaultyRuntime implements Disposable {
             file.write(offset, memory, from, half);
             throw noSpace("write", path);
         }
-        if (this.#full && offset + length > file.size()) throw noSpace("write", path);
+        const full = this.#full && offset + length > file.size();
+        if (full || path === this.#noRoomFor) throw noSpace("write", path);
         file.write(offset, memory, from, length);
         if (fault === "late eio") throw inputOutputError("write", path);
       },
@@ -158,7 +166,8 @@ export class FaultyRuntime implements Disposable {
         const fault = this.#count("truncate", path);
         if (fault === "eio") throw inputOutputError("truncate", path);
         const grows = length > file.size();
-        if (fault === "enospc" || (this.#full && grows)) throw noSpace("truncate", path);
+        const full = grows && (this.#full || path === this.#noRoomFor);
+        if (fault === "enospc" || full) throw noSpace("truncate", path);
         file.truncate(length);
       },
       lock: (exclusive) => file.lock(exclusive),
