@@ -23,7 +23,13 @@ import {
 } from "../mod.ts";
 import { assert, assertEquals, assertGreater, assertLess } from "./support/assert.ts";
 import { FaultWorkload } from "./support/fault_workload.ts";
-import { type Call, type FaultKind, FAULTS, FaultyRuntime } from "./support/faulty_runtime.ts";
+import {
+  type Call,
+  DEFECT,
+  type FaultKind,
+  FAULTS,
+  FaultyRuntime,
+} from "./support/faulty_runtime.ts";
 import { exists } from "./support/fs.ts";
 import { OneThread } from "./support/one_thread.ts";
 import { Random } from "./support/random.ts";
@@ -44,6 +50,7 @@ const CODES: Record<FaultKind, readonly string[]> = {
   "enospc": ["disk-full"],
   "disk full": ["disk-full"],
   "short read": ["corrupt", "not-a-database", "io"],
+  "defect": [],
 };
 
 interface Fault {
@@ -483,5 +490,67 @@ for (const fault of IN_THREADS) {
       await using again = await open(path, { ...options, spawnWorker: undefined });
       await workload.check(again, "after closing");
       assertEquals(Atomics.load(met, 0), 1, "the call was made");
+    }));
+}
+
+/** A write of the log's header and a checkpoint's, an early record and a later one. */
+const DEFECTS = [["keeper", 3], ["keeper", 12], ["writer", 3], ["writer", 15]] as const;
+
+for (const [role, at] of DEFECTS) {
+  test(`faults: a ${role} that throws in its work, at call ${at}, fails the database and harms nothing`, () =>
+    withTempDir(async (dir) => {
+      const path = join(dir, "f.manifold");
+      const met = new Int32Array(new SharedArrayBuffer(4));
+      const url = new URL("./support/workers/faulty_worker.ts", import.meta.url);
+      const fault = { role, at, kind: "defect" };
+      const options = optionsFor((_url, data) =>
+        startThread(url, { ...data as object, fault, met })
+      );
+      const acknowledged = new Set<number>();
+      const asked = 1000;
+      const assertFailed = (error: unknown) => {
+        assert(error instanceof ManifoldError, String(error));
+        assertEquals(error.code, "failed");
+        assert(error.cause instanceof Error && error.cause.message.includes(DEFECT), error.stack);
+      };
+      {
+        const db = await open(path, options);
+        const family = await db.columnFamily("f").catch(assertFailed);
+        if (family !== undefined) {
+          const table = family.table("t", { key: u32 });
+          // Groups of some, several under way at a time.
+          for (let first = 0; first < asked; first += 100) {
+            const keys = Array.from({ length: 100 }, (_, i) => first + i);
+            const writes = keys.map((key) => table.set(key, new Uint8Array(500).fill(key)));
+            const results = await Promise.allSettled(writes);
+            results.forEach((result, i) => {
+              if (result.status === "fulfilled") acknowledged.add(first + i);
+              else assertFailed(result.reason);
+            });
+          }
+          assertLess(acknowledged.size, asked);
+          for (const key of acknowledged) {
+            const value = table.get(key)!;
+            assert(value.length === 500 && value.every((byte) => byte === (key & 255)), `${key}`);
+          }
+          assertEquals(table.count(), [...table.keys()].length);
+        }
+        for (const call of [() => db.columnFamily("new"), () => db.checkpoint()]) {
+          assertFailed(await Promise.resolve(call()).then(() => "accepted", (error) => error));
+        }
+        await db.close();
+      }
+      assertEquals(Atomics.load(met, 0), 1, "the call was made");
+      await using again = await open(path);
+      assertEquals((await again.verify()).findings, []);
+      const table = (await again.columnFamily("f")).table("t", { key: u32 });
+      // What was asked for before anything that is there is there, too.
+      const found = [...table];
+      found.forEach(([key, value], i) => {
+        assertEquals(key, i);
+        assert(value.length === 500 && value.every((byte) => byte === (key & 255)), `${key}`);
+      });
+      for (const key of acknowledged) assertLess(key, found.length);
+      await table.set(asked, new Uint8Array(1));
     }));
 }

@@ -365,7 +365,10 @@ export class KeeperLoop {
       this.#syncLog(checkpoint.logEnd, true);
       keeper.end(checkpoint, clean);
     } catch (error) {
-      keeper.fail(checkpoint, error instanceof ManifoldError ? error.code : "failed");
+      const code = error instanceof ManifoldError ? error.code : "failed";
+      // Before anybody is refused because of that, who then can say why.
+      if (code === "failed") recordFailure(control, error);
+      keeper.fail(checkpoint, code);
       throw error;
     }
     collectGarbage();

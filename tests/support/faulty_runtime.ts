@@ -30,6 +30,7 @@ export type Call =
  * - `enospc`: a write or growth fails for want of room.
  * - `disk full`: from this call on there is no room for anything beyond the present end of a file.
  * - `short read`: the file seems to end in the middle of what is read.
+ * - `defect`: a write does its first half and throws what no disk can be the reason of.
  */
 export type FaultKind =
   | "eio"
@@ -38,9 +39,13 @@ export type FaultKind =
   | "torn enospc"
   | "enospc"
   | "disk full"
-  | "short read";
+  | "short read"
+  | "defect";
 
-/** Which faults a call can have. */
+/** What a `defect` says. */
+export const DEFECT = "a defect, for this test";
+
+/** Which faults a call can have, of a disk. */
 export const FAULTS: Readonly<Record<Call, readonly FaultKind[]>> = {
   open: ["eio"],
   read: ["eio", "short read"],
@@ -112,8 +117,9 @@ export class FaultyRuntime implements Disposable {
     this.paths.push(path);
     const number = this.calls.push(call) - 1;
     const kind = this.#kind;
-    const isIt = this.#at >= 0 && number >= this.#at && this.hit === undefined &&
-      kind !== undefined && FAULTS[call].includes(kind);
+    const canHave = kind !== undefined &&
+      (kind === "defect" ? call === "write" : FAULTS[call].includes(kind));
+    const isIt = this.#at >= 0 && number >= this.#at && this.hit === undefined && canHave;
     if (!isIt) {
       if (this.hit !== undefined && ["write", "sync", "truncate", "rename"].includes(call)) {
         this.changesSince++;
@@ -149,6 +155,9 @@ export class FaultyRuntime implements Disposable {
           case "torn enospc":
             file.write(offset, memory, from, half);
             throw noSpace("write", path);
+          case "defect":
+            file.write(offset, memory, from, half);
+            throw new TypeError(DEFECT);
         }
         const full = this.#full && offset + length > file.size();
         if (full || path === this.#noRoomFor) throw noSpace("write", path);
