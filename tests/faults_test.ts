@@ -11,6 +11,7 @@
 import { copyFile, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
+import { setImmediate } from "node:timers";
 import {
   type Database,
   ManifoldError,
@@ -18,10 +19,17 @@ import {
   type OpenOptions,
   type SpawnWorker,
   text,
+  u32,
 } from "../mod.ts";
-import { assert, assertEquals } from "./support/assert.ts";
+import { assert, assertEquals, assertGreater, assertLess } from "./support/assert.ts";
 import { FaultWorkload } from "./support/fault_workload.ts";
-import { type Call, type FaultKind, FAULTS, FaultyRuntime } from "./support/faulty_runtime.ts";
+import {
+  type Call,
+  DEFECT,
+  type FaultKind,
+  FAULTS,
+  FaultyRuntime,
+} from "./support/faulty_runtime.ts";
 import { exists } from "./support/fs.ts";
 import { OneThread } from "./support/one_thread.ts";
 import { Random } from "./support/random.ts";
@@ -42,6 +50,7 @@ const CODES: Record<FaultKind, readonly string[]> = {
   "enospc": ["disk-full"],
   "disk full": ["disk-full"],
   "short read": ["corrupt", "not-a-database", "io"],
+  "defect": [],
 };
 
 interface Fault {
@@ -293,6 +302,117 @@ test("faults: a checkpoint syncs the log before it writes the directory", () =>
     assert(logged > written && logged < syncs[1], trail.slice(written).join("\n"));
   }));
 
+/** The clock of this thread, a hundred times slower, so that nothing is due before it is put forward. */
+class Clock implements Disposable {
+  readonly #now = performance.now;
+  #ahead = 0;
+
+  constructor() {
+    const begun = performance.now();
+    performance.now = () => begun + (this.#now.call(performance) - begun) / 100 + this.#ahead;
+  }
+
+  forward(ms: number): void {
+    this.#ahead += ms;
+  }
+
+  [Symbol.dispose](): void {
+    performance.now = this.#now;
+  }
+}
+
+/** Lets the workers go on until something is so; false if it is not after many turns. */
+async function comesTrue(isSo: () => boolean): Promise<boolean> {
+  for (let turn = 0; turn < 200; turn++) {
+    if (isSo()) return true;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return isSo();
+}
+
+/** More than a checkpoint that failed has to wait for the next one, ms. */
+const RETRY_MS = 1100;
+
+test("faults: a checkpoint without room is made again by itself, and a full log refuses until then", () =>
+  withTempDir(async (dir) => {
+    const path = join(dir, "f.manifold");
+    using workers = new OneThread();
+    using faults = new FaultyRuntime();
+    using clock = new Clock();
+    const bytes = 2 ** 16;
+    const options = { ...optionsFor(workers.spawn), checkpoint: { bytes, intervalMs: 2 ** 30 } };
+    await using db = await open(path, options);
+    const table = (await db.columnFamily("f")).table("t", { key: u32 });
+    const counts = () => db.stats().checkpoints;
+    assertEquals(counts(), { done: 0, failed: 0 });
+    using full = faults.fill(path);
+    let written = 0;
+    const write = async () => {
+      const value = new Uint8Array(900).fill(written);
+      await table.set(written % 20, value);
+      written++;
+    };
+    while (db.stats().logBytesUsed <= bytes) await write();
+    assert(await comesTrue(() => counts().failed > 0), "it fails");
+    for (let i = 0; i < 20; i++) await write();
+    assertEquals(counts(), { done: 0, failed: 1 }, "it waits before it is tried again");
+    for (const failed of [2, 3]) {
+      clock.forward(RETRY_MS);
+      assert(await comesTrue(() => counts().failed >= failed), `it is tried the ${failed}. time`);
+      await write();
+    }
+    assertEquals(counts(), { done: 0, failed: 3 });
+    // What the log takes is acknowledged; what it does not, refused, and not kept waiting.
+    let code = "";
+    while (code === "") code = await write().then(() => "", codeOf);
+    assertEquals(code, "disk-full");
+    assertGreater(written * 900, options.logBytes! * 0.8);
+    assertEquals(await write().then(() => "", codeOf), "disk-full");
+    const rows = () => [...table].map(([key, value]) => [key, value[0], value[899]]);
+    const expected = Array.from({ length: 20 }, (_, i) => {
+      const last = written - 1 - (written - 1 - i) % 20;
+      return [i, last & 255, last & 255];
+    });
+    assertEquals(rows(), expected);
+    await copyDatabase(path, `${path}-killed`);
+    full[Symbol.dispose]();
+    clock.forward(RETRY_MS);
+    assert(await comesTrue(() => counts().done === 1), "it is made");
+    assertLess(db.stats().logBytesUsed, bytes);
+    await write();
+    assertEquals(rows()[(written - 1) % 20][1], (written - 1) & 255);
+    await using killed = await open(`${path}-killed`, options);
+    const found = [...(await killed.columnFamily("f")).table("t", { key: u32 })];
+    assertEquals(found.map(([key, value]) => [key, value[0], value[899]]), expected);
+  }));
+
+test("faults: a checkpoint without room that was due by time is made again while nobody writes", () =>
+  withTempDir(async (dir) => {
+    const path = join(dir, "f.manifold");
+    using workers = new OneThread();
+    using faults = new FaultyRuntime();
+    using clock = new Clock();
+    const intervalMs = 10_000;
+    const options = { ...optionsFor(workers.spawn), checkpoint: { intervalMs } };
+    await using db = await open(path, options);
+    const table = (await db.columnFamily("f")).table("t", { key: text, value: text });
+    await table.set("a", "b");
+    const counts = () => db.stats().checkpoints;
+    using full = faults.fill(path);
+    clock.forward(intervalMs);
+    assert(await comesTrue(() => counts().failed > 0), "it fails");
+    assert(!await comesTrue(() => counts().failed > 1), "it waits before it is tried again");
+    clock.forward(RETRY_MS);
+    assert(await comesTrue(() => counts().failed > 1), "it is tried again");
+    full[Symbol.dispose]();
+    clock.forward(RETRY_MS);
+    assert(await comesTrue(() => counts().done === 1), "it is made");
+    assertEquals(db.stats().logBytesUsed, 0);
+    // And no more, for nothing has changed.
+    clock.forward(intervalMs);
+    assert(!await comesTrue(() => counts().done > 1), "it is made for nothing");
+  }));
+
 /** Makes a database and writes a batch that is in the log before it is applied; `fault`: at a call of that. */
 async function writeLargeBatch(path: string, fault?: { at: number; kind: FaultKind }) {
   using workers = new OneThread();
@@ -370,5 +490,67 @@ for (const fault of IN_THREADS) {
       await using again = await open(path, { ...options, spawnWorker: undefined });
       await workload.check(again, "after closing");
       assertEquals(Atomics.load(met, 0), 1, "the call was made");
+    }));
+}
+
+/** A write of the log's header and a checkpoint's, an early record and a later one. */
+const DEFECTS = [["keeper", 3], ["keeper", 12], ["writer", 3], ["writer", 15]] as const;
+
+for (const [role, at] of DEFECTS) {
+  test(`faults: a ${role} that throws in its work, at call ${at}, fails the database and harms nothing`, () =>
+    withTempDir(async (dir) => {
+      const path = join(dir, "f.manifold");
+      const met = new Int32Array(new SharedArrayBuffer(4));
+      const url = new URL("./support/workers/faulty_worker.ts", import.meta.url);
+      const fault = { role, at, kind: "defect" };
+      const options = optionsFor((_url, data) =>
+        startThread(url, { ...data as object, fault, met })
+      );
+      const acknowledged = new Set<number>();
+      const asked = 1000;
+      const assertFailed = (error: unknown) => {
+        assert(error instanceof ManifoldError, String(error));
+        assertEquals(error.code, "failed");
+        assert(error.cause instanceof Error && error.cause.message.includes(DEFECT), error.stack);
+      };
+      {
+        const db = await open(path, options);
+        const family = await db.columnFamily("f").catch(assertFailed);
+        if (family !== undefined) {
+          const table = family.table("t", { key: u32 });
+          // Groups of some, several under way at a time.
+          for (let first = 0; first < asked; first += 100) {
+            const keys = Array.from({ length: 100 }, (_, i) => first + i);
+            const writes = keys.map((key) => table.set(key, new Uint8Array(500).fill(key)));
+            const results = await Promise.allSettled(writes);
+            results.forEach((result, i) => {
+              if (result.status === "fulfilled") acknowledged.add(first + i);
+              else assertFailed(result.reason);
+            });
+          }
+          assertLess(acknowledged.size, asked);
+          for (const key of acknowledged) {
+            const value = table.get(key)!;
+            assert(value.length === 500 && value.every((byte) => byte === (key & 255)), `${key}`);
+          }
+          assertEquals(table.count(), [...table.keys()].length);
+        }
+        for (const call of [() => db.columnFamily("new"), () => db.checkpoint()]) {
+          assertFailed(await Promise.resolve(call()).then(() => "accepted", (error) => error));
+        }
+        await db.close();
+      }
+      assertEquals(Atomics.load(met, 0), 1, "the call was made");
+      await using again = await open(path);
+      assertEquals((await again.verify()).findings, []);
+      const table = (await again.columnFamily("f")).table("t", { key: u32 });
+      // What was asked for before anything that is there is there, too.
+      const found = [...table];
+      found.forEach(([key, value], i) => {
+        assertEquals(key, i);
+        assert(value.length === 500 && value.every((byte) => byte === (key & 255)), `${key}`);
+      });
+      for (const key of acknowledged) assertLess(key, found.length);
+      await table.set(asked, new Uint8Array(1));
     }));
 }

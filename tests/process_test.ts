@@ -4,13 +4,22 @@
  * open database keeps no process alive that has nothing left to do.
  */
 
-import { type Database, ManifoldError, open, text, u32 } from "../mod.ts";
-import { assertEquals, assertGreaterOrEqual, assertLess, assertRejects } from "./support/assert.ts";
+import { readdir, readFile } from "node:fs/promises";
+import { type Database, ManifoldError, open, salvage, text, u32 } from "../mod.ts";
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertLess,
+  assertRejects,
+} from "./support/assert.ts";
 import { type Child, runtimes, spawnScript, thisRuntime } from "./support/child.ts";
+import { startThread } from "./support/spawn.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
 
 const script = new URL("./support/process_child.ts", import.meta.url);
+const fileScript = new URL("./runtime/file_child.ts", import.meta.url);
 /** How long a process may stay that has nothing left to do. */
 const ENDS_WITHIN_MS = 2000;
 const LOCKED_WITHIN_MS = 5000;
@@ -51,7 +60,7 @@ for (const first of runtimes) {
           const other = spawnScript(second, script, ["hold", path]);
           assertEquals(await linesOf(other), ["locked"]);
         }
-        // Even without its lock on the data file: its threads hold the log.
+        // Both locks end with their process, so that the log is free to be recovered.
         holder.kill("SIGKILL");
         await holder.exited;
         assertEquals(await contents(path), [[1, "one"]]);
@@ -74,6 +83,73 @@ for (const first of runtimes) {
         await db.close();
       } finally {
         holder.kill("SIGKILL");
+      }
+    }));
+}
+
+test("process: while somebody holds the log of one that was killed, nobody can open it", () =>
+  withTempDir(async (dir) => {
+    const path = `${dir}/p.manifold`;
+    const killed = spawnScript("self", script, ["hold", path]);
+    assertEquals(await killed.nextLine(), "open");
+    killed.kill("SIGKILL");
+    await killed.exited;
+    const files = () => Promise.all([path, `${path}-log`].map((file) => readFile(file)));
+    const before = await files();
+    for (const holder of runtimes) {
+      // As a thread does that has not ended yet: the data file is free, the log is not.
+      const thread = spawnScript(holder, fileScript, ["lock", `${path}-log`, "shared"]);
+      try {
+        assertEquals(await thread.nextLine(), "true");
+        for (
+          const call of [
+            () => open(path),
+            () => open(path, { acceptLogLoss: true }),
+            () => salvage(path, `${path}-salvaged`),
+          ]
+        ) {
+          const began = performance.now();
+          const error = await assertRejects(call, ManifoldError);
+          assertEquals(error.code, "locked", error.message);
+          assertLess(performance.now() - began, LOCKED_WITHIN_MS);
+        }
+        const after = await files();
+        assert(before.every((bytes, i) => bytes.equals(after[i])), "a file was changed");
+        assertEquals((await readdir(dir)).sort(), ["p.manifold", "p.manifold-log"]);
+      } finally {
+        thread.kill("SIGKILL");
+      }
+      await thread.exited;
+    }
+    assertEquals(await contents(path), [[1, "one"]]);
+  }));
+
+for (const [role, other] of [["keeper", "deno"], ["writer", "bun"]] as const) {
+  test(`process: the lock that a ${role} has on the log keeps one on ${other} out until the close`, () =>
+    withTempDir(async (dir) => {
+      const path = `${dir}/p.manifold`;
+      const unlocked = new URL("./support/workers/unlocked_worker.ts", import.meta.url);
+      const locked = new URL("../workers/entry.ts", import.meta.url);
+      const db = await open(path, {
+        maxWorkers: 1,
+        // Only the one has locks, so that the other's do not hide that one is missing.
+        spawnWorker: (_url, data) =>
+          startThread((data as { role: string }).role === role ? locked : unlocked, data),
+      });
+      const table = (await db.columnFamily("f")).table("t", { key: u32, value: text });
+      const child = spawnScript(other, fileScript, ["lock", `${path}-log`, "exclusive"]);
+      try {
+        assertEquals(await child.nextLine(), "false");
+        await table.set(1, "one");
+        await db.checkpoint();
+        child.send("again");
+        assertEquals(await child.nextLine(), "false");
+        await db.close();
+        child.send("again");
+        assertEquals(await child.nextLine(), "true");
+      } finally {
+        child.kill("SIGKILL");
+        await db.close();
       }
     }));
 }

@@ -1,17 +1,19 @@
 /** Protects the promises of `File` and of the path functions on both runtimes. */
 
 import { join } from "node:path";
-import { chmod, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { type ErrorCode, ManifoldError } from "../lib/errors.ts";
 import { runtime } from "../lib/runtime/runtime.ts";
 import {
   assert,
   assertEquals,
+  assertGreaterOrEqual,
   assertInstanceOf,
   assertMatch,
   assertThrows,
 } from "./support/assert.ts";
 import { runScript, runtimes, spawnScript, thisRuntime } from "./support/child.ts";
+import { ShortCalls } from "./support/short_calls.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
 
@@ -76,6 +78,71 @@ test("file: reads and writes at positions, on plain and on shared memory", async
     again.close();
   });
 });
+
+/** How many bytes a call does of so many that it was asked for. */
+const SHORT: readonly [how: string, most: (bytes: number) => number][] = [
+  ["one byte", () => 1],
+  ["half", (bytes) => Math.ceil(bytes / 2)],
+  ["all but a byte", (bytes) => Math.max(1, bytes - 1)],
+];
+
+for (const [how, most] of SHORT) {
+  test(`file: where the system does ${how} at a time, all is written and read in its place`, () =>
+    withTempDir(async (dir) => {
+      const path = join(dir, "file");
+      for (const make of [ArrayBuffer, SharedArrayBuffer]) {
+        const expected = new Uint8Array(400).fill(255);
+        await writeFile(path, expected);
+        const memory = new Uint8Array(new make(200)).map((_, i) => i + 1);
+        expected.set(memory, 20);
+        expected.set(memory.subarray(17, 67), 300);
+        const file = runtime.openFile(path, WRITE);
+        const whole = new Uint8Array(new make(200));
+        const part = new Uint8Array(new make(200));
+        const atEnd = new Uint8Array(new make(200));
+        {
+          using calls = new ShortCalls(most);
+          file.write(20, memory);
+          file.write(300, memory, 17, 50);
+          assertGreaterOrEqual(calls.count, 4);
+          calls.count = 0;
+          assertEquals(file.read(20, whole), 200);
+          assertEquals(file.read(300, part, 100, 50), 50);
+          assertGreaterOrEqual(calls.count, 4);
+          assertEquals(file.read(330, atEnd, 3), 70);
+        }
+        file.close();
+        assertEquals(new Uint8Array(await readFile(path)), expected);
+        assertEquals([...whole], [...memory]);
+        assertEquals([...part.subarray(100, 150)], [...memory.subarray(17, 67)]);
+        assertEquals([...atEnd.subarray(3, 73)], [...expected.subarray(330)]);
+        for (const [bytes, from, to] of [[part, 100, 150], [atEnd, 3, 73]] as const) {
+          assert(bytes.every((byte, i) => i >= from && i < to || byte === 0), "read elsewhere");
+        }
+      }
+    }));
+}
+
+test("file: a write of which the system takes no more is an error, and says from where", () =>
+  withTempDir((dir) => {
+    const path = join(dir, "file");
+    const file = runtime.openFile(path, NEW);
+    const memory = new Uint8Array(100).fill(7);
+    for (const [taken, place] of [[0, "at byte 5000:"], [60, "at byte 5060:"]] as const) {
+      let left = taken;
+      let asked = 0;
+      using _ = new ShortCalls((bytes) => {
+        if (++asked > 10) throw new Error("asked again and again");
+        const most = Math.min(bytes, left, 30);
+        left -= most;
+        return most;
+      });
+      const error = assertCode(() => file.write(5000, memory), "io", place);
+      assertMatch(error.message, /no bytes/);
+    }
+    assertEquals(file.size(), 5060);
+    file.close();
+  }));
 
 test("file: a position beyond 4 GiB is a position", async () => {
   await withTempDir((dir) => {

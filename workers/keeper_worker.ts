@@ -81,7 +81,6 @@ export class KeeperLoop {
   /** Whether commits that the log had, or may have had, are given up. */
   #isLossy = false;
   #lastCheckpointAt = performance.now();
-  #lastTail = -1;
   #failedAt = -Infinity;
   #lookedAt = performance.now();
   /** Which file is gone, once one is. */
@@ -238,22 +237,23 @@ export class KeeperLoop {
     this.#keeper.buryGhosts();
     this.#lookForFiles(state, now);
     const asked = checkpointIsAsked(control);
-    const changed = commit.tail !== this.#lastTail;
+    const used = commit.usedBytes;
+    const untilRetry = RETRY_MS - (now - this.#failedAt);
     const untilDue = commit.checkpointIntervalMs - (now - this.#lastCheckpointAt);
-    const bySize = commit.usedBytes > commit.checkpointBytes;
-    const mayRetry = now - this.#failedAt >= RETRY_MS;
+    const untilTimed = Math.max(untilDue, untilRetry);
+    const byTime = used > 0 && untilTimed <= 0;
+    const bySize = used > commit.checkpointBytes && untilRetry <= 0;
     const closing = state === CLOSING && shallLeaveClean(control);
     if (closing) retireIdleWorkers(control);
     if (closing && allDrained(control)) return this.#end();
-    if (asked || ((changed && untilDue <= 0 || bySize) && mayRetry)) {
-      if (this.#tryCheckpoint(false) !== undefined) this.#failedAt = now;
-      this.#lastTail = commit.recoverFrom();
-      this.#lastCheckpointAt = now;
+    if (asked || byTime || bySize) {
+      if (this.#tryCheckpoint(false) === undefined) this.#lastCheckpointAt = now;
+      else this.#failedAt = now;
       return 0;
     }
     if (commit.durable < commit.tail) this.#syncLog(commit.tail, false);
     const pause = commit.durable < commit.tail ? SYNC_WITHIN_MS : IDLE_MS;
-    return Math.max(1, Math.min(pause, changed ? untilDue : 1000));
+    return Math.max(1, Math.min(pause, used > 0 ? untilTimed : IDLE_MS));
   }
 
   /** Before the first write: a recovery, or the log's life when a worker asks for it. */

@@ -514,9 +514,16 @@ export class Client {
         continue;
       }
       for (const worker of stashedAt) this.#unstash(worker, completion.request);
-      reject(requestError(completion, describe(), this.#memory.arena.pageSize));
+      reject(this.#errorOf(completion, describe()));
     }
     for (const worker of this.#outboxes.keys()) this.#pump(worker);
+  }
+
+  #errorOf(completion: Completion, what: string): ManifoldError {
+    const { control, arena } = this.#memory;
+    const error = requestError(completion, what, arena.pageSize);
+    // The completion has no room for the cause.
+    return error.code === "failed" && hasFailure(control) ? failure(control, this.#path) : error;
   }
 
   /** A worker may have the stash of a refused request yet, which nobody will seek it for. */

@@ -1,4 +1,4 @@
-/** Does to a file what its arguments say, for `runtime_file_test.ts`. */
+/** Does to a file what its arguments say, for `runtime_file_test.ts` and `process_test.ts`. */
 
 import process from "node:process";
 import { ManifoldError } from "../../lib/errors.ts";

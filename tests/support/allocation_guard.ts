@@ -40,3 +40,25 @@ export function withAllocationsUpTo<T>(bytesMax: number, fn: () => T): T {
     for (const [name, original] of kept) scope[name] = original;
   }
 }
+
+/** The memory for one `Uint8Array` of at least so many bytes, by its number from 0, cannot be had, until it is disposed of. */
+export class NoMemory implements Disposable {
+  /** Allocations of at least so many bytes so far. */
+  count = 0;
+  readonly #original = Uint8Array;
+
+  constructor(at: number, bytesMin: number) {
+    globalThis.Uint8Array = new Proxy(Uint8Array, {
+      construct: (target, args, newTarget) => {
+        if (args.length === 1 && typeof args[0] === "number" && args[0] >= bytesMin) {
+          if (this.count++ === at) throw new RangeError("no memory, for this test");
+        }
+        return Reflect.construct(target, args, newTarget);
+      },
+    });
+  }
+
+  [Symbol.dispose](): void {
+    globalThis.Uint8Array = this.#original;
+  }
+}

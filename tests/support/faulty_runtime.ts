@@ -30,6 +30,7 @@ export type Call =
  * - `enospc`: a write or growth fails for want of room.
  * - `disk full`: from this call on there is no room for anything beyond the present end of a file.
  * - `short read`: the file seems to end in the middle of what is read.
+ * - `defect`: a write does its first half and throws what no disk can be the reason of.
  */
 export type FaultKind =
   | "eio"
@@ -38,9 +39,13 @@ export type FaultKind =
   | "torn enospc"
   | "enospc"
   | "disk full"
-  | "short read";
+  | "short read"
+  | "defect";
 
-/** Which faults a call can have. */
+/** What a `defect` says. */
+export const DEFECT = "a defect, for this test";
+
+/** Which faults a call can have, of a disk. */
 export const FAULTS: Readonly<Record<Call, readonly FaultKind[]>> = {
   open: ["eio"],
   read: ["eio", "short read"],
@@ -74,6 +79,7 @@ export class FaultyRuntime implements Disposable {
   readonly #kind: FaultKind | undefined;
   readonly #original: Runtime = { ...runtime };
   #full = false;
+  #noRoomFor: string | undefined;
 
   /** `at`: the number of the call, from 0, that fails, or the first after it that can; -1 for none. */
   constructor(at = -1, kind?: FaultKind) {
@@ -100,13 +106,20 @@ export class FaultyRuntime implements Disposable {
     Object.assign(runtime, { openFile, remove, rename, syncDirectory });
   }
 
+  /** There is no room for anything that is written to a file, until what it returns is disposed of. */
+  fill(path: string): Disposable {
+    this.#noRoomFor = path;
+    return { [Symbol.dispose]: () => this.#noRoomFor = undefined };
+  }
+
   /** Counts a call; the fault that it has. */
   #count(call: Call, path: string): FaultKind | undefined {
     this.paths.push(path);
     const number = this.calls.push(call) - 1;
     const kind = this.#kind;
-    const isIt = this.#at >= 0 && number >= this.#at && this.hit === undefined &&
-      kind !== undefined && FAULTS[call].includes(kind);
+    const canHave = kind !== undefined &&
+      (kind === "defect" ? call === "write" : FAULTS[call].includes(kind));
+    const isIt = this.#at >= 0 && number >= this.#at && this.hit === undefined && canHave;
     if (!isIt) {
       if (this.hit !== undefined && ["write", "sync", "truncate", "rename"].includes(call)) {
         this.changesSince++;
@@ -142,8 +155,12 @@ export class FaultyRuntime implements Disposable {
           case "torn enospc":
             file.write(offset, memory, from, half);
             throw noSpace("write", path);
+          case "defect":
+            file.write(offset, memory, from, half);
+            throw new TypeError(DEFECT);
         }
-        if (this.#full && offset + length > file.size()) throw noSpace("write", path);
+        const full = this.#full && offset + length > file.size();
+        if (full || path === this.#noRoomFor) throw noSpace("write", path);
         file.write(offset, memory, from, length);
         if (fault === "late eio") throw inputOutputError("write", path);
       },
@@ -158,7 +175,8 @@ export class FaultyRuntime implements Disposable {
         const fault = this.#count("truncate", path);
         if (fault === "eio") throw inputOutputError("truncate", path);
         const grows = length > file.size();
-        if (fault === "enospc" || (this.#full && grows)) throw noSpace("truncate", path);
+        const full = grows && (this.#full || path === this.#noRoomFor);
+        if (fault === "enospc" || full) throw noSpace("truncate", path);
         file.truncate(length);
       },
       lock: (exclusive) => file.lock(exclusive),

@@ -11,6 +11,7 @@
  */
 
 import type { Chunk } from "../../memory/arena.ts";
+import { allocateBytes } from "../../storage/bytes.ts";
 import { copyWords } from "../../tree/bytes.ts";
 
 /** Bytes of a slab: 64 KiB is 5 % faster for 150-byte values, 16 KiB as much slower. */
@@ -55,6 +56,11 @@ export function tuneCodecs(tuning: CodecTuning): void {
   if (tuning.decodeUtf8 !== undefined) decodeLossy = tuning.decodeUtf8;
 }
 
+/** Memory for one copy alone; `too-large` if there is none, which only a large one can meet. */
+function ownMemory(length: number): Uint8Array<ArrayBuffer> {
+  return length > carveMax ? allocateBytes(length, "a value") : new Uint8Array(length);
+}
+
 /** Memory that copies are cut from, one after the other; nothing is ever given back to it. */
 class Slab {
   #bytes = new Uint8Array(SLAB_BYTES);
@@ -65,7 +71,7 @@ class Slab {
   copy(bytes: Uint8Array, aligned: boolean): Uint8Array<ArrayBuffer> {
     const length = bytes.length;
     if (length < carveMin || length > carveMax) {
-      const own = new Uint8Array(length);
+      const own = ownMemory(length);
       own.set(bytes);
       return own;
     }
@@ -87,7 +93,7 @@ class Slab {
   /** A copy of what begins at a multiple of 4 of a chunk: in words, and without a view on the chunk. */
   copyPart(chunk: Chunk, offset: number, length: number): Uint8Array<ArrayBuffer> {
     if (length < carveMin || length > carveMax) {
-      const own = new Uint8Array(length);
+      const own = ownMemory(length);
       own.set(new Uint8Array(chunk.u8.buffer, offset, length));
       return own;
     }
