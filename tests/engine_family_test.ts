@@ -6,11 +6,13 @@
  */
 
 import { bytes } from "../lib/api/codecs/mod.ts";
-import type { LiveSource, PinnedSource } from "../lib/api/state_source.ts";
+import { LiveSource, type PinnedSource } from "../lib/api/state_source.ts";
 import { TableReader } from "../lib/api/table_reader.ts";
 import { listTables } from "../lib/engine/catalog.ts";
 import type { Refusal } from "../lib/engine/requests.ts";
+import { ManifoldError } from "../lib/errors.ts";
 import { newFamilyState } from "../lib/memory/family_slots.ts";
+import { PageWriterOut } from "../lib/storage/page_writer.ts";
 import { checkTree } from "../lib/tree/check.ts";
 import { compareBytes } from "../lib/tree/bytes.ts";
 import { keyBytesMax } from "../lib/tree/page.ts";
@@ -340,6 +342,87 @@ test("a page that only a checkpoint needs gives its frame up; one that a reader 
       snapshot.dispose();
     }
   }
+});
+
+/**
+ * A version number is used again when its group was discarded. What the first group wrote to the file early looks
+ * like the pages of the second in all but the incarnation.
+ */
+test("pages of a discarded group are not taken for those of the next one of the same version", async () => {
+  const database = await LocalDatabase.create();
+  const family = database.family("first");
+  const { store, epochs, frames } = database.writer;
+  const small = keyOf(1);
+  const large = keyOf(2);
+  family.write("t", (operations, table) => operations.set(table, small, small));
+  const group = (fill: number): Operations => {
+    const operations = new Operations();
+    const table = operations.open("t");
+    operations.set(table, small, new Uint8Array(100).fill(fill));
+    return operations.set(table, large, new Uint8Array(9000).fill(fill));
+  };
+  /** The pages that the open group has made, as they are in the file once they are written early. */
+  const written = (): Map<number, Uint8Array> => {
+    const runs = family.engine.pager.freshRuns(false);
+    const pages = new Map<number, Uint8Array>();
+    const dirty = runs.filter((_, i) => i % 2 === 0)
+      .map((page) => ({ page, frame: frames.find(page) }))
+      .filter(({ frame }) => frame >= 0);
+    new PageWriterOut(store, epochs).write(dirty);
+    for (let i = 0; i < runs.length; i += 2) {
+      const at = runs[i] * 4096;
+      pages.set(runs[i], database.file.bytes.slice(at, at + runs[i + 1] * 4096));
+    }
+    return pages;
+  };
+  const version = family.engine.version + 1;
+  family.apply(group(0xaa));
+  family.engine.seal();
+  const discarded = written();
+  family.engine.discard();
+
+  family.apply(group(0xbb));
+  family.engine.seal();
+  const kept = written();
+  family.engine.publish();
+  family.engine.afterPublish();
+  assertEquals(family.engine.version, version);
+  assertEquals([...kept.keys()].sort(), [...discarded.keys()].sort(), "the same pages were taken");
+
+  const evict = () => [...kept.keys()].forEach((page) => frames.evict(page));
+  /** From the file: a source that has read the version keeps what it has looked up in the catalog. */
+  const read = (key: Uint8Array): Uint8Array | undefined => {
+    const source = new LiveSource({
+      memory: database.reader,
+      slot: family.slot,
+      family: family.engine.id,
+      familyName: "first",
+      path: database.file.path,
+      isClosed: () => false,
+    });
+    return new TableReader("t", bytes, bytes, source).get(key);
+  };
+  let found = 0;
+  for (const [page, stale] of discarded) {
+    evict();
+    assertEquals(read(small), new Uint8Array(100).fill(0xbb));
+    assertEquals(read(large), new Uint8Array(9000).fill(0xbb));
+    evict();
+    database.file.write(page * 4096, stale);
+    const error = assertThrows(
+      () => {
+        assertEquals(read(small), new Uint8Array(100).fill(0xbb));
+        assertEquals(read(large), new Uint8Array(9000).fill(0xbb));
+      },
+      ManifoldError,
+      "a write was lost",
+    );
+    assertEquals(error.code, "corrupt");
+    assert(error.message.includes(`page ${page} `), error.message);
+    database.file.write(page * 4096, kept.get(page)!);
+    found++;
+  }
+  assertEquals(found, 3, "the catalog's leaf, the table's, and the value");
 });
 
 /**
