@@ -242,7 +242,7 @@ test("corruption: a page of a life that was cut off is not taken for the one of 
     assertEquals(examine(second, contents, "the second life", true).findings, []);
     const kinds = new Set<number>();
     for (let page = 2; page < second.length / PAGE_SIZE; page++) {
-      const [from, to] = [page * PAGE_SIZE, (page + 1) * PAGE_SIZE];
+      const from = page * PAGE_SIZE;
       const same = (a: number, b: number): boolean =>
         Buffer.compare(cut.subarray(from + a, from + b), second.subarray(from + a, from + b)) === 0;
       // Number and birth, and kind: all that a page says of itself but for checksum and incarnation.
