@@ -344,6 +344,82 @@ test("a page that only a checkpoint needs gives its frame up; one that a reader 
   }
 });
 
+test("versions go on beyond 2^32, with a pin, a checkpoint and discarded groups on the edge", async () => {
+  const edge = 2 ** 32;
+  const random = Random.fromEnvironment("beyond 2^32");
+  for (const pinned of [edge - 2, edge - 1, edge]) {
+    for (const checkpointed of [edge - 1, edge, edge + 1]) {
+      const first = new Writer((await LocalDatabase.create()).family("first"), random);
+      while (first.family.engine.version < 5) first.group();
+      const entry = { ...first.family.checkpoint(), version: edge - 3 };
+      const options = { cacheBytes: 100 * 4096 };
+      const database = await first.family.database.copyOfFile(options);
+      const { id } = first.family.engine;
+      const family = new LocalFamily(database, "first", { id, entry });
+      const writer = new Writer(family, random);
+      writer.model = first.model;
+      const upTo = (version: number): void => {
+        while (family.engine.version < version) {
+          const { version } = family.engine;
+          writer.group();
+          assert([version, version + 1].includes(family.engine.version));
+        }
+      };
+      upTo(Math.min(pinned, checkpointed));
+      let source: PinnedSource | undefined;
+      let model: Model = new Map();
+      const pin = (): void => {
+        source = family.source.snapshot();
+        model = writer.model;
+        assertEquals(source.state.version, pinned);
+      };
+      if (pinned <= checkpointed) pin();
+      upTo(checkpointed);
+      const atCheckpoint = writer.model;
+      const durable = family.checkpoint(() => upTo(checkpointed + 1));
+      assertEquals(durable.version, checkpointed);
+      if (source === undefined) {
+        upTo(pinned);
+        pin();
+      }
+      upTo(edge + 7);
+      compare(family.source, writer.model);
+      compare(source!, model);
+      check(family);
+      // What the pin, or the checkpoint, needs is held, and no page more.
+      family.reclaim();
+      const imagePages = Math.ceil((48 + durable.imageBytes) / 4096);
+      const now = newFamilyState();
+      database.reader.slots.read(family.slot, now);
+      const present = family.reachablePages(now);
+      const all = new Set([source!.state, durable, now].flatMap((state) => [
+        ...family.reachablePages(state),
+      ]));
+      const { used, retired } = family.engine.pageCounts;
+      assertEquals([used, retired], [all.size + imagePages, all.size - present.size]);
+      source!.dispose();
+      // A checkpoint that comes to nothing: the one before, and its image, stay.
+      const { slots } = database.writer;
+      slots.setCheckpointVersion(family.slot, family.engine.version);
+      family.engine.handOver(1000);
+      slots.setCheckpointVersion(family.slot, -1);
+      for (let i = 0; i < 3; i++) {
+        family.reclaim();
+        writer.group();
+      }
+      database.writeDirtyPages();
+
+      const copy = await database.copyOfFile(options);
+      const reopened = new LocalFamily(copy, "first", { id, entry: durable });
+      compare(reopened.source, atCheckpoint);
+      account(reopened, imagePages);
+      // What only the pin and the checkpoint before held is given back.
+      const last = family.checkpoint();
+      account(family, Math.ceil((48 + last.imageBytes) / 4096));
+    }
+  }
+});
+
 /**
  * A version number is used again when its group was discarded. What the first group wrote to the file early looks
  * like the pages of the second in all but the incarnation.
