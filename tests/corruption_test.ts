@@ -3,7 +3,7 @@
  * what was stored or a `corrupt` that names the place, and every change is made or refused. Never a wrong
  * value, another kind of error, or an end that does not come.
  *
- * `deno task corrupt` damages every byte; otherwise a part of them is, another one with each seed.
+ * `deno task corrupt` flips every bit; otherwise a part of them is, another one with each seed.
  */
 
 import { readFile, rm, writeFile } from "node:fs/promises";
@@ -102,7 +102,7 @@ test(
         const inMeta = at < 8192;
         const isHead = inMeta ? at % 4096 < 80 || at % 4096 >= 4088 : at % PAGE_SIZE < 48;
         if (!THOROUGH && !isHead && at % STRIDE !== phase) continue;
-        for (const bit of isHead ? ALL_BITS : [random.int(8)]) {
+        for (const bit of isHead || THOROUGH ? ALL_BITS : [random.int(8)]) {
           const what = `bit ${bit} of byte ${at}`;
           const { refused, findings } = withFlip(
             bytes,

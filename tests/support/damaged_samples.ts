@@ -47,7 +47,7 @@ export interface SampleSize {
 }
 
 /** About ten pages: each kind of page, a tree of two levels, and overflow values. */
-export const SMALL: SampleSize = { entries: 50, tables: 2, overflowBytes: 5000 };
+export const SMALL: SampleSize = { entries: 36, tables: 2, overflowBytes: 4100 };
 /** Trees of three levels, a catalog of two. */
 export const LARGE: SampleSize = { entries: 3500, tables: 120, overflowBytes: 60_000 };
 
