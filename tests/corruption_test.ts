@@ -26,6 +26,7 @@ import {
 import { assertUntouched } from "./support/database_process.ts";
 import { BYTES_PATH, BytesOpener, type OpenedBytes } from "./support/opened_bytes.ts";
 import { Random } from "./support/random.ts";
+import { salvageBytes, verifyOpened } from "./support/damage_tools.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
 
@@ -143,6 +144,85 @@ function metaOf(bytes: Uint8Array): { directoryPage: number; newest: number } {
   const newest = a > b ? 0 : 4096;
   return { directoryPage: view.getUint32(newest + 64, true), newest };
 }
+
+/** Of the flips, one of so many is looked at by `verify`, and of these one of so many is salvaged. */
+const VERIFY_STRIDE = THOROUGH ? 97 : 2003;
+const SALVAGE_STRIDE = THOROUGH ? 20 : 16;
+/** Of lost pages, and of pairs of pages that are swapped, one of so many is looked at. */
+const PAGE_STRIDE = THOROUGH ? 1 : 19;
+
+/** What reads meet, `verify` finds; what `salvage` copies was once there. */
+async function examineByTools(bytes: Uint8Array, what: string, salvaged: boolean): Promise<void> {
+  const { refused, findings } = examine(bytes, small.contents, what, false);
+  if (refused === undefined) {
+    const report = await verifyOpened(opener.open(bytes, { readOnly: true }));
+    if (findings.length > 0) {
+      assert(!report.ok, `${what}: verify has not found ${findings[0]?.error.message}`);
+    }
+  }
+  if (!salvaged) return;
+  const report = await salvageBytes(bytes, small, what);
+  if (report instanceof ManifoldError) throw new AssertionError(`${what}: ${report.message}`);
+  const total = small.contents.values().flatMap((tables) => tables.values())
+    .reduce((sum, entries) => sum + entries.size, 0);
+  // What is missing, is told; what comes back that was deleted or replaced, too.
+  if (report.complete) assertEquals(report.entries, total, what);
+  else assertGreater(report.lossesTotal, 0, what);
+}
+
+test("corruption: verify finds what reads meet, and salvage invents nothing, of flipped bits", {
+  timeoutMs: TIMEOUT_MS,
+}, async () => {
+  const random = Random.fromEnvironment("flips for tools");
+  const bytes = small.bytes.slice();
+  const places = readRuns(small).flatMap(([from, to]) =>
+    Array.from({ length: to - from }, (_, i) => from + i)
+  );
+  let count = 0;
+  for (let i = random.int(VERIFY_STRIDE); i < places.length; i += VERIFY_STRIDE) {
+    const [at, bit] = [places[i], random.int(8)];
+    bytes[at] ^= 1 << bit;
+    await examineByTools(bytes, `bit ${bit} of byte ${at}`, count++ % SALVAGE_STRIDE === 0);
+    bytes[at] ^= 1 << bit;
+  }
+  console.log(`${count} flips`);
+});
+
+test(
+  "corruption: verify finds what reads meet, and salvage invents nothing, of lost and swapped pages",
+  {
+    timeoutMs: TIMEOUT_MS,
+  },
+  async () => {
+    const pages = small.bytes.length / PAGE_SIZE;
+    const page = (bytes: Uint8Array, at: number): Uint8Array =>
+      bytes.subarray(at * PAGE_SIZE, (at + 1) * PAGE_SIZE);
+    let turn = Random.fromEnvironment("pages for tools").int(PAGE_STRIDE);
+    let count = 0;
+    const tell = async (bytes: Uint8Array, what: string): Promise<void> =>
+      await examineByTools(bytes, what, count++ % SALVAGE_STRIDE === 0);
+    for (const older of small.older) {
+      for (let at = 2; (at + 1) * PAGE_SIZE <= Math.min(older.length, small.bytes.length); at++) {
+        if (Buffer.compare(page(older, at), page(small.bytes, at)) === 0) continue;
+        if (turn++ % PAGE_STRIDE > 0) continue;
+        const bytes = small.bytes.slice();
+        bytes.set(page(older, at), at * PAGE_SIZE);
+        await tell(bytes, `page ${at} as it was before`);
+      }
+    }
+    const used = [...new Set(readRuns(small).map(([from]) => Math.floor(from / PAGE_SIZE)))];
+    for (const a of used) {
+      for (let b = a + 1; b < pages; b++) {
+        if (turn++ % PAGE_STRIDE > 0) continue;
+        const bytes = small.bytes.slice();
+        bytes.set(page(small.bytes, b), a * PAGE_SIZE);
+        bytes.set(page(small.bytes, a), b * PAGE_SIZE);
+        await tell(bytes, `${a} and ${b} swapped`);
+      }
+    }
+    assertGreater(count, 20);
+  },
+);
 
 test(
   "corruption: damage to one family leaves the others as they are",
