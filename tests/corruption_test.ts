@@ -178,6 +178,16 @@ test("corruption: verify finds what reads meet, and salvage invents nothing, of 
   const places = readRuns(small).flatMap(([from, to]) =>
     Array.from({ length: to - from }, (_, i) => from + i)
   );
+  // In any case an entry of a leaf, and a value: what salvage would copy if it believed them.
+  for (const kind of [1, 3]) {
+    const page = readRuns(small).flatMap(([from, to]) =>
+      Array.from({ length: (to - from) / PAGE_SIZE }, (_, i) => from + i * PAGE_SIZE)
+    ).find((at) => at >= 8192 && bytes[at + 24] === kind && bytes[at + 44] > 0)!;
+    const at = page + (kind === 1 ? PAGE_SIZE - 30 : 1000);
+    bytes[at] ^= 1;
+    await examineByTools(bytes, `an entry at byte ${at}`, true);
+    bytes[at] ^= 1;
+  }
   let count = 0;
   for (let i = random.int(VERIFY_STRIDE); i < places.length; i += VERIFY_STRIDE) {
     const [at, bit] = [places[i], random.int(8)];
