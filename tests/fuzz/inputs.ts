@@ -102,8 +102,8 @@ export async function makeInputs(checksum: Checksum): Promise<Inputs> {
 }
 
 function fillFamily(family: LocalFamily, random: Random): void {
-  for (const [i, table] of TABLES.entries()) {
-    const count = [300, 40, 3][i];
+  for (const [i, count] of [300, 40, 3].entries()) {
+    const table = TABLES[i];
     family.fill(
       table,
       Array.from({ length: count }, (_, n) => [

@@ -7,7 +7,7 @@
 
 import { DamagedPages } from "../../lib/api/salvage/damaged_pages.ts";
 import { plansOfDirectory, plansOfPages } from "../../lib/api/salvage/family_plan.ts";
-import { readDamagedHead } from "../../lib/api/salvage/head.ts";
+import { type DamagedHead, readDamagedHead } from "../../lib/api/salvage/head.ts";
 import { findRecords } from "../../lib/api/salvage/log_records.ts";
 import { PageIndex } from "../../lib/api/salvage/page_index.ts";
 import { SalvageNotes } from "../../lib/api/salvage/report.ts";
@@ -261,9 +261,12 @@ export function makeTargets(inputs: Inputs, checksum: Checksum): Record<string, 
         ? random.pick(CODEC_NAMES)
         : mutated(random.pick(CODEC_NAMES), random);
       const notation = new Notation(lenient.decode(name));
-      const input = random.chance(0.5)
-        ? mutated(random.pick(ENCODED), random)
-        : mutated(random.pick(READABLE), random);
+      const kind = random.int(4);
+      const input = kind === 0
+        ? random.bytes(random.int(20))
+        : kind === 1
+        ? random.pick(UNUSUAL)
+        : mutated(random.pick(kind === 2 ? ENCODED : READABLE), random);
       const written = notation.write(input);
       if (written !== undefined) {
         const again = notation.read(JSON.parse(written));
@@ -292,7 +295,7 @@ export function makeTargets(inputs: Inputs, checksum: Checksum): Record<string, 
       }
       const changed = random.chance(0.3) ? undefined : logged.changedLog(random);
       if (changed !== undefined && random.chance(0.3)) mutate(changed, random, 0, 56);
-      expected(() => salvageAll(mutatedTail(file, random), changed, checksum));
+      salvageAll(mutatedTail(file, random), changed, checksum);
     },
     codecs(random) {
       const codec = random.pick(CODECS);
@@ -405,11 +408,14 @@ function readKept({ memory }: OpenedBytes, family: string): void {
   }
 }
 
-/** Takes from a damaged file all that `salvage` would, and from its log. */
+/** Takes from a damaged file all that `salvage` would, and from its log: nothing but a file that is none stops it. */
 function salvageAll(file: Uint8Array, log: Uint8Array | undefined, checksum: Checksum): void {
   const notes = new SalvageNotes();
   const source = new MemoryFile(file);
-  const { pageSize, meta, directory, certain } = readDamagedHead(source, checksum, notes);
+  let head: DamagedHead | undefined;
+  expected(() => head = readDamagedHead(source, checksum, notes));
+  if (head === undefined) return;
+  const { pageSize, meta, directory, certain } = head;
   const pages = new DamagedPages(source, checksum, pageSize, notes);
   const index = new PageIndex();
   for (const _ of index.build(pages)) { /* to its end */ }
@@ -456,6 +462,16 @@ const CODEC_NAMES = [
 
 const READABLE = ['"text"', "[1,2,3,4]", '["a",7]', '[["a",true],"-5"]', '"12345"', "null", "-7.5"]
   .map((json) => new TextEncoder().encode(json));
+
+/** What decodes to the same as other bytes. */
+const UNUSUAL = [
+  ...[" [1, 2]", '"\\u0041"', "1.50", "-0", '{"a":1,"a":2}'].map((one) =>
+    new TextEncoder().encode(one)
+  ),
+  new Uint8Array(8).fill(0xff),
+  new Uint8Array(16).fill(0xff),
+  new Uint8Array(1).fill(2),
+];
 
 const lenient = new TextDecoder();
 
