@@ -175,15 +175,7 @@ export function makeTargets(inputs: Inputs, checksum: Checksum): Record<string, 
     },
     overflow(random) {
       const file = clean.slice();
-      const view = new DataView(file.buffer);
-      for (let page = 2; page < pages; page++) {
-        const start = page * PAGE_SIZE;
-        if (view.getUint32(start + 8, true) !== page || file[start + 24] !== 3) continue;
-        if (random.chance(0.7)) continue;
-        const end = Math.min(file.length, start + HEADER_BYTES + view.getUint32(start + 32, true));
-        mutate(file, random, start + 8, Math.min(end, start + 100));
-        file.set(checksum.of(file.subarray(start + CHECKSUM_BYTES, end)), start);
-      }
+      changeOverflow(file, random, checksum);
       expected(() => readEverything(opener.open(file)));
     },
     file(random) {
@@ -246,6 +238,7 @@ export function makeTargets(inputs: Inputs, checksum: Checksum): Record<string, 
         mutate(changed, random, random.chance(0.3) ? 24 : PAGE_SIZE - 1500);
         checksum.put(changed.subarray(CHECKSUM_BYTES), changed, 0);
       }
+      if (random.chance(0.3)) changeOverflow(file, random, checksum);
       expected(() => {
         const opened = opener.open(file);
         expected(() => readKept(opened, "kept"));
@@ -287,6 +280,7 @@ export function makeTargets(inputs: Inputs, checksum: Checksum): Record<string, 
         mutate(page, random, random.chance(0.7) ? 24 : 0, random.chance(0.5) ? 400 : PAGE_SIZE);
         if (random.chance(0.8)) checksum.put(page.subarray(CHECKSUM_BYTES), page, 0);
       }
+      if (random.chance(0.5)) changeOverflow(file, random, checksum);
       for (const offset of [0, 4096]) {
         if (random.chance(0.6)) continue;
         const page = file.subarray(offset, offset + 4096);
@@ -305,6 +299,19 @@ export function makeTargets(inputs: Inputs, checksum: Checksum): Record<string, 
       expected(() => codec.decode(input));
     },
   };
+}
+
+/** Changes some of the overflow extents. */
+function changeOverflow(file: Uint8Array, random: Random, checksum: Checksum): void {
+  const view = new DataView(file.buffer);
+  for (let page = 2; page < file.length / PAGE_SIZE; page++) {
+    const start = page * PAGE_SIZE;
+    if (view.getUint32(start + 8, true) !== page || file[start + 24] !== 3) continue;
+    if (random.chance(0.7)) continue;
+    const end = Math.min(file.length, start + HEADER_BYTES + view.getUint32(start + 32, true));
+    mutate(file, random, start + 8, Math.min(end, start + 100));
+    file.set(checksum.of(file.subarray(start + CHECKSUM_BYTES, end)), start);
+  }
 }
 
 function pageAt(page: number): [number, number] {
