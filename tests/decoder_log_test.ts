@@ -332,6 +332,42 @@ test("decoder: a scan reads families' names, versions and ends, to where the log
   );
 });
 
+test("decoder: positions, versions and generations go on beyond 2^32", () => {
+  const from = 2 ** 32 - 128;
+  const generation = 2 ** 32;
+  const version = 2 ** 32 - 2;
+  const high = { ...options, generation, contained: () => version };
+  const records = Array.from({ length: 5 }, (_, i) => ({
+    parts: [{ family: 3, version: version + 1 + i, operations: [set] }],
+    durable: from + i * 64,
+    generation: generation - (i < 2 ? 1 : 0),
+  }));
+  const file = emptyLog();
+  const end = writeRecords(file, from, records);
+  const scanFrom = (position: number) => scanLog(new LogReader(file, CAPACITY), position, high);
+  assertEquals(scanFrom(from), {
+    end,
+    records: 5,
+    families: new Map([[3, { first: version + 1, last: version + 5, dropped: false }]]),
+    damage: undefined,
+  });
+  assertCode(
+    "corrupt",
+    () => scanLog(new LogReader(file, CAPACITY), from, { ...high, generation: generation - 1 }),
+    `was written after checkpoint ${generation}`,
+  );
+  // The same records, as if 2^32 were 0: none of them counts.
+  assertEquals([0, 128].map((position) => scanFrom(position).records), [0, 0]);
+  const size = (end - from) / records.length;
+  const second = from + size;
+  const at = LOG_HEADER_BYTES + second % CAPACITY;
+  file.bytes[at + 70] ^= 1;
+  const { end: cut, damage } = scanFrom(from);
+  assertEquals([cut, damage?.records], [second, 3]);
+  assertEquals([...damage!.families], [[3, { first: version + 2, last: version + 5 }]]);
+  assertStringIncludes(damage!.why, `durable up to ${from + 4 * 64}`);
+});
+
 test("decoder: a ring that is full of records ends where it began; one longer than the ring is none", () => {
   const file = emptyLog();
   const operations = new Uint8Array(CAPACITY / 2 - RECORD_HEADER_BYTES - 16);

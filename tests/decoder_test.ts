@@ -153,6 +153,14 @@ test("decoder: the newest meta page that stands where it belongs counts", () => 
   assertEquals(readMeta(file(of(8), of(7)), checksum).generation, 8);
   assertEquals(readMeta(file(of(6), none), checksum).generation, 6);
   assertEquals(readMeta(file(of(6), of(8)), checksum).generation, 6, "8 is not where it belongs");
+  const edge = (a: number, b: number): number => {
+    const both = new MemoryFile(undefined, PATH);
+    for (const generation of [a, b]) both.write(metaOffset(generation), of(generation));
+    return readMeta(both, checksum).generation;
+  };
+  assertEquals(edge(2 ** 32 - 2, 2 ** 32 - 1), 2 ** 32 - 1);
+  assertEquals(edge(2 ** 32 - 1, 2 ** 32), 2 ** 32);
+  assertEquals(edge(2 ** 32 + 1, 2 ** 32), 2 ** 32 + 1);
   const newer = metaPage((view) => view.setUint32(12, 9, true));
   assertCode("corrupt", () => readMeta(file(of(7), none), checksum), PATH, "both meta pages");
   assertCode("unsupported-version", () => readMeta(file(none, newer), checksum), PATH, "version 9");

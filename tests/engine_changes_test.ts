@@ -5,7 +5,7 @@
  */
 
 import { FeedReader } from "../lib/api/feed_reader.ts";
-import { findKeptTable } from "../lib/engine/catalog.ts";
+import { findKeptTable, listTables } from "../lib/engine/catalog.ts";
 import { type EntryChange, readChange } from "../lib/engine/change_record.ts";
 import {
   keepBytesOf,
@@ -282,6 +282,39 @@ test("watchers: slots are given back by name, and there are only so many", async
   assertThrows(() => addWatcher(control, 4, 7), ManifoldError, "which is the most");
   releaseWatchersOf(control, 4);
   assertEquals(addWatcher(control, 4, 7), two);
+});
+
+test("changes: a table of kept changes with entries that cannot be is refused", async () => {
+  const version = new Uint8Array([0, 0, 0, 0, 0, 0, 0, 5]);
+  const change = new Uint8Array([...version, 0, 0, 0, 1]);
+  const pair = new Uint8Array(16).fill(1, 8, 9);
+  const none = new Uint8Array(0);
+  const cases: [key: Uint8Array, value: Uint8Array, isState: boolean][] = [
+    [new Uint8Array(1), pair.subarray(0, 15), true],
+    [new Uint8Array(1), none, true],
+    [version, pair.subarray(0, 15), false],
+    [version, new Uint8Array(5000), false],
+    [version.subarray(0, 7).map(() => 1), pair, false],
+    [new Uint8Array(13).fill(1), pair, false],
+    [change, none, false], // no version comes before it
+  ];
+  for (const [key, value, isState] of cases) {
+    const family = await LocalFamily.create({ pageSize: 4096 });
+    family.write("t", (operations, table) => operations.set(table, key, value));
+    const { store, epochs, slots } = family.database.reader;
+    const state = newFamilyState();
+    slots.read(family.slot, state);
+    epochs.enter();
+    const [{ entry: { root } }] = listTables(store, state);
+    const position = { version: 5, index: 0, count: 0 };
+    const read = () =>
+      isState
+        ? keptState(store, root)
+        : readKeptChanges({ pager: store, root, values: store }, position, 1000);
+    const error = assertThrows(read, ManifoldError, "damaged", `${key}`);
+    assertEquals(error.code, "corrupt");
+    epochs.leave();
+  }
 });
 
 test("changes: a record that is damaged is refused", () => {

@@ -6,11 +6,13 @@
  */
 
 import { bytes } from "../lib/api/codecs/mod.ts";
-import type { LiveSource, PinnedSource } from "../lib/api/state_source.ts";
+import { LiveSource, type PinnedSource } from "../lib/api/state_source.ts";
 import { TableReader } from "../lib/api/table_reader.ts";
 import { listTables } from "../lib/engine/catalog.ts";
 import type { Refusal } from "../lib/engine/requests.ts";
+import { ManifoldError } from "../lib/errors.ts";
 import { newFamilyState } from "../lib/memory/family_slots.ts";
+import { PageWriterOut } from "../lib/storage/page_writer.ts";
 import { checkTree } from "../lib/tree/check.ts";
 import { compareBytes } from "../lib/tree/bytes.ts";
 import { keyBytesMax } from "../lib/tree/page.ts";
@@ -340,6 +342,163 @@ test("a page that only a checkpoint needs gives its frame up; one that a reader 
       snapshot.dispose();
     }
   }
+});
+
+test("versions go on beyond 2^32, with a pin, a checkpoint and discarded groups on the edge", async () => {
+  const edge = 2 ** 32;
+  const random = Random.fromEnvironment("beyond 2^32");
+  for (const pinned of [edge - 2, edge - 1, edge]) {
+    for (const checkpointed of [edge - 1, edge, edge + 1]) {
+      const first = new Writer((await LocalDatabase.create()).family("first"), random);
+      while (first.family.engine.version < 5) first.group();
+      const entry = { ...first.family.checkpoint(), version: edge - 3 };
+      const options = { cacheBytes: 100 * 4096 };
+      const database = await first.family.database.copyOfFile(options);
+      const { id } = first.family.engine;
+      const family = new LocalFamily(database, "first", { id, entry });
+      const writer = new Writer(family, random);
+      writer.model = first.model;
+      const upTo = (version: number): void => {
+        while (family.engine.version < version) {
+          const { version } = family.engine;
+          writer.group();
+          assert([version, version + 1].includes(family.engine.version));
+        }
+      };
+      upTo(Math.min(pinned, checkpointed));
+      let source: PinnedSource | undefined;
+      let model: Model = new Map();
+      const pin = (): void => {
+        source = family.source.snapshot();
+        model = writer.model;
+        assertEquals(source.state.version, pinned);
+      };
+      if (pinned <= checkpointed) pin();
+      upTo(checkpointed);
+      const atCheckpoint = writer.model;
+      const durable = family.checkpoint(() => upTo(checkpointed + 1));
+      assertEquals(durable.version, checkpointed);
+      if (source === undefined) {
+        upTo(pinned);
+        pin();
+      }
+      upTo(edge + 7);
+      compare(family.source, writer.model);
+      compare(source!, model);
+      check(family);
+      // What the pin, or the checkpoint, needs is held, and no page more.
+      family.reclaim();
+      const imagePages = Math.ceil((48 + durable.imageBytes) / 4096);
+      const now = newFamilyState();
+      database.reader.slots.read(family.slot, now);
+      const present = family.reachablePages(now);
+      const all = new Set([source!.state, durable, now].flatMap((state) => [
+        ...family.reachablePages(state),
+      ]));
+      const { used, retired } = family.engine.pageCounts;
+      assertEquals([used, retired], [all.size + imagePages, all.size - present.size]);
+      source!.dispose();
+      // A checkpoint that comes to nothing: the one before, and its image, stay.
+      const { slots } = database.writer;
+      slots.setCheckpointVersion(family.slot, family.engine.version);
+      family.engine.handOver(1000);
+      slots.setCheckpointVersion(family.slot, -1);
+      for (let i = 0; i < 3; i++) {
+        family.reclaim();
+        writer.group();
+      }
+      database.writeDirtyPages();
+
+      const copy = await database.copyOfFile(options);
+      const reopened = new LocalFamily(copy, "first", { id, entry: durable });
+      compare(reopened.source, atCheckpoint);
+      account(reopened, imagePages);
+      // What only the pin and the checkpoint before held is given back.
+      const last = family.checkpoint();
+      account(family, Math.ceil((48 + last.imageBytes) / 4096));
+    }
+  }
+});
+
+/**
+ * A version number is used again when its group was discarded. What the first group wrote to the file early looks
+ * like the pages of the second in all but the incarnation.
+ */
+test("pages of a discarded group are not taken for those of the next one of the same version", async () => {
+  const database = await LocalDatabase.create();
+  const family = database.family("first");
+  const { store, epochs, frames } = database.writer;
+  const small = keyOf(1);
+  const large = keyOf(2);
+  family.write("t", (operations, table) => operations.set(table, small, small));
+  const group = (fill: number): Operations => {
+    const operations = new Operations();
+    const table = operations.open("t");
+    operations.set(table, small, new Uint8Array(100).fill(fill));
+    return operations.set(table, large, new Uint8Array(9000).fill(fill));
+  };
+  /** The pages that the open group has made, as they are in the file once they are written early. */
+  const written = (): Map<number, Uint8Array> => {
+    const runs = family.engine.pager.freshRuns(false);
+    const pages = new Map<number, Uint8Array>();
+    const dirty = runs.filter((_, i) => i % 2 === 0)
+      .map((page) => ({ page, frame: frames.find(page) }))
+      .filter(({ frame }) => frame >= 0);
+    new PageWriterOut(store, epochs).write(dirty);
+    for (let i = 0; i < runs.length; i += 2) {
+      const at = runs[i] * 4096;
+      pages.set(runs[i], database.file.bytes.slice(at, at + runs[i + 1] * 4096));
+    }
+    return pages;
+  };
+  const version = family.engine.version + 1;
+  family.apply(group(0xaa));
+  family.engine.seal();
+  const discarded = written();
+  family.engine.discard();
+
+  family.apply(group(0xbb));
+  family.engine.seal();
+  const kept = written();
+  family.engine.publish();
+  family.engine.afterPublish();
+  assertEquals(family.engine.version, version);
+  assertEquals([...kept.keys()].sort(), [...discarded.keys()].sort(), "the same pages were taken");
+
+  const evict = () => [...kept.keys()].forEach((page) => frames.evict(page));
+  /** From the file: a source that has read the version keeps what it has looked up in the catalog. */
+  const read = (key: Uint8Array): Uint8Array | undefined => {
+    const source = new LiveSource({
+      memory: database.reader,
+      slot: family.slot,
+      family: family.engine.id,
+      familyName: "first",
+      path: database.file.path,
+      isClosed: () => false,
+    });
+    return new TableReader("t", bytes, bytes, source).get(key);
+  };
+  let found = 0;
+  for (const [page, stale] of discarded) {
+    evict();
+    assertEquals(read(small), new Uint8Array(100).fill(0xbb));
+    assertEquals(read(large), new Uint8Array(9000).fill(0xbb));
+    evict();
+    database.file.write(page * 4096, stale);
+    const error = assertThrows(
+      () => {
+        assertEquals(read(small), new Uint8Array(100).fill(0xbb));
+        assertEquals(read(large), new Uint8Array(9000).fill(0xbb));
+      },
+      ManifoldError,
+      "a write was lost",
+    );
+    assertEquals(error.code, "corrupt");
+    assert(error.message.includes(`page ${page} `), error.message);
+    database.file.write(page * 4096, kept.get(page)!);
+    found++;
+  }
+  assertEquals(found, 3, "the catalog's leaf, the table's, and the value");
 });
 
 /**

@@ -15,6 +15,7 @@ import { GroupCommit, LOG_IS_FULL } from "../lib/log/group_commit.ts";
 import {
   LOG_DURABLE,
   LOG_LOCK,
+  LOG_POSITIONS,
   PIN_WORDS,
   PINS,
   PINS_USED,
@@ -35,6 +36,7 @@ import {
   newFamilyState,
 } from "../lib/memory/family_slots.ts";
 import { FRAME_DIRTY, FRAME_LIMBO } from "../lib/memory/frames.ts";
+import { durableGeneration, setDurableGeneration } from "../lib/memory/keeper_state.ts";
 import { Pins } from "../lib/memory/pins.ts";
 import { SpinLock } from "../lib/memory/spin_lock.ts";
 import { isAlive, joinThread } from "../lib/memory/threads.ts";
@@ -789,6 +791,51 @@ test("group commit: the durable position never moves over a place that is not wr
   b.lead(file);
   assertEquals([a.durable, file.syncs], [256, 1]);
   assertEquals(a.tryLead(128), "durable");
+});
+
+test("group commit: positions go on beyond 2^32", async () => {
+  const { a, b, file } = await logs();
+  const from = 2 ** 32 - 128;
+  const tail = LOG_POSITIONS / 2;
+  // Tail, durable position and head.
+  file.memory.control.f64.fill(from, tail, tail + 3);
+  assertEquals([a.tail, a.durable, a.usedBytes], [from, from, 0]);
+  assertEquals([a.reserve(0, 128), b.reserve(1, 100), a.tail], [from, from + 128, from + 256]);
+  assertEquals(a.recoverFrom(), from);
+  b.written(1);
+  assertEquals([b.isWritten(from + 256), b.tryLead(from + 256)], [false, "wait"]);
+  a.written(0);
+  assertEquals(a.tryLead(from + 256), "lead");
+  a.lead(file);
+  assertEquals([b.durable, b.tryLead(from + 256)], [from + 256, "durable"]);
+  a.published(0);
+  assertEquals(a.recoverFrom(), from + 128);
+  b.published(1);
+  assertEquals(b.cancel(1, from + 128, 100), true);
+  assertEquals(b.reserve(1, 2 ** 20 - 128), from + 128, "to the last byte of the ring");
+  assertEquals(a.reserve(0, 64), LOG_IS_FULL);
+  a.freeUpTo(from + 128);
+  assertEquals([a.usedBytes, a.reserve(0, 64)], [2 ** 20 - 128, from + 2 ** 20]);
+});
+
+test("checkpoints: who reads the generation sees the old or the new one, at every step", async () => {
+  const { all: [{ control }] } = await threads(1);
+  const { store } = Atomics;
+  for (const generation of [2 ** 32 - 1, 2 ** 32, 2 ** 33 - 1, 2 ** 33, 2 ** 52]) {
+    const before = durableGeneration(control);
+    const seen = new Set([before]);
+    Atomics.store = ((...args: Parameters<typeof store>) => {
+      const stored = store(...args);
+      seen.add(durableGeneration(control));
+      return stored;
+    }) as typeof store;
+    try {
+      setDurableGeneration(control, generation);
+    } finally {
+      Atomics.store = store;
+    }
+    assertEquals([...seen], [before, generation]);
+  }
 });
 
 test("group commit: a leader that steps down with some left wakes them, and one of them leads", async () => {

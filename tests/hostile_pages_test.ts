@@ -30,8 +30,10 @@ import {
 } from "./support/assert.ts";
 import { changeAll, PAGE_SIZE, readAll } from "./support/damaged_samples.ts";
 import { assertUntouched } from "./support/database_process.ts";
+import { salvageBytes } from "./support/damage_tools.ts";
 import {
   forger,
+  foundByVerify,
   opener,
   placesIn,
   referTo,
@@ -46,32 +48,36 @@ import { BYTES_PATH, entriesOf } from "./support/opened_bytes.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
 
-test("hostile: trees that lead to themselves, to their parent, elsewhere, or everywhere", () => {
+test("hostile: trees that lead to themselves, to their parent, elsewhere, or everywhere", async () => {
   const { bytes } = sample;
   const { branch } = placesIn(bytes);
   const other = forger.pages(bytes, PAGE_BRANCH, true).find((page) => page !== branch)!;
-  refusedLater(
+  await refusedLater(
     "a branch below itself",
     referTo(bytes, branch, [0], branch),
     `page ${branch} `,
     "level",
   );
-  refusedLater("a branch below a branch", referTo(bytes, branch, [0], other), `page ${other} `);
-  refusedLater(
+  await refusedLater(
+    "a branch below a branch",
+    referTo(bytes, branch, [0], other),
+    `page ${other} `,
+  );
+  await refusedLater(
     "a child beyond the table of pages",
     forger.withPage(bytes, branch, (page) => {
       page.u32[childWord(page, 0)] = 2 ** 32 - 1;
     }),
     `page ${2 ** 32 - 1} `,
   );
-  refusedLater(
+  await refusedLater(
     "a child behind the end",
     forger.withPage(bytes, branch, (page) => {
       page.u32[childWord(page, 0)] = bytes.length / PAGE_SIZE + 5;
     }),
     "bytes are in the file",
   );
-  refusedLater(
+  await refusedLater(
     "a child in the meta pages",
     forger.withPage(bytes, branch, (page) => {
       page.u32[childWord(page, 0)] = 1;
@@ -80,8 +86,8 @@ test("hostile: trees that lead to themselves, to their parent, elsewhere, or eve
   );
   // As many levels as the root's height says, each the same page: every walk must end with the first.
   const tall = withTableEntry(bytes, (words) => words[1] = 40);
-  refusedLater("a tree of 40 levels", tall, `page ${branch} `, "level 39");
-  refusedLater(
+  await refusedLater("a tree of 40 levels", tall, `page ${branch} `, "level 39");
+  await refusedLater(
     "a leaf as the root",
     withTableEntry(bytes, (words) => {
       words[1] = 1;
@@ -91,7 +97,7 @@ test("hostile: trees that lead to themselves, to their parent, elsewhere, or eve
   );
 });
 
-test("hostile: a tree in which every page is reached by more ways than there are pages", () => {
+test("hostile: a tree in which every page is reached by more ways than there are pages", async () => {
   const { bytes } = sample;
   const { branch, leaf } = placesIn(bytes);
   const { families, extents, filePages } = forger.directory(bytes);
@@ -140,6 +146,8 @@ test("hostile: a tree in which every page is reached by more ways than there are
     assertLess(performance.now() - began, REFUSED_WITHIN_MS);
     assertGreater(entries, 0);
   }
+  await foundByVerify("a tree of 2^30 ways", file);
+  assert(!(await salvageBytes(file, sample, "a tree of 2^30 ways") instanceof ManifoldError));
   const { memory } = opened;
   const { root: tree } = opened.table("shop", "stock").resolve()!;
   memory.epochs.enter();
@@ -149,13 +157,13 @@ test("hostile: a tree in which every page is reached by more ways than there are
   assert(changed.some(({ message }) => message.includes("in use")), changed[0].message);
 });
 
-test("hostile: pages, cells, overflow values and catalog entries that say what cannot be", () => {
+test("hostile: pages, cells, overflow values and catalog entries that say what cannot be", async () => {
   const { bytes } = sample;
   const { leaf, catalog } = placesIn(bytes);
   const page = (number: number, change: (page: Chunk) => void): Uint8Array =>
     forger.withPage(bytes, number, change);
   const words = ({ u32 }: Chunk, at: number, value: number): void => void (u32[at] = value);
-  refusedLater(
+  await refusedLater(
     "65,535 slots",
     page(leaf, (one) => {
       one.u32[WORD_KIND] |= 0xffff0000;
@@ -163,30 +171,34 @@ test("hostile: pages, cells, overflow values and catalog entries that say what c
     `page ${leaf} `,
     "slots",
   );
-  refusedLater("no slots", page(leaf, (one) => words(one, WORD_KIND, PAGE_LEAF)), "no slots");
-  refusedLater(
+  await refusedLater("no slots", page(leaf, (one) => words(one, WORD_KIND, PAGE_LEAF)), "no slots");
+  await refusedLater(
     "an unknown kind",
     page(leaf, (one) => {
       one.u32[WORD_KIND] = (one.u32[WORD_KIND] & ~0xff) | 9;
     }),
     "kind 9",
   );
-  refusedLater("cells of 4 GiB", page(leaf, (one) => words(one, 8, 2 ** 32 - 4)), `page ${leaf} `);
-  refusedLater(
+  await refusedLater(
+    "cells of 4 GiB",
+    page(leaf, (one) => words(one, 8, 2 ** 32 - 4)),
+    `page ${leaf} `,
+  );
+  await refusedLater(
     "a prefix longer than its keys",
     page(leaf, (one) => {
       one.u32[7] |= 0xffff;
     }),
     "prefix",
   );
-  refusedLater(
+  await refusedLater(
     "a payload of 2 GiB",
     page(leaf, (one) => {
       one.u32[cellAt(one.u32, 0, 0) >> 2] = 2 ** 31 - 1;
     }),
     "leaves the page",
   );
-  refusedLater(
+  await refusedLater(
     "a key of 64 KiB",
     page(leaf, (one) => {
       one.u32[13] |= 0xffff0000;
@@ -195,7 +207,7 @@ test("hostile: pages, cells, overflow values and catalog entries that say what c
   );
   for (const length of [2 ** 32 - 1, 2 ** 30 + 1, 2 ** 30, bytes.length]) {
     const [holder] = overflowLeaves(bytes);
-    refusedLater(
+    await refusedLater(
       `an overflow value of ${length} bytes`,
       page(holder, ({ u32 }) => {
         for (let slot = 0; slot < pageCount(u32, 0); slot++) {
@@ -217,13 +229,13 @@ test("hostile: pages, cells, overflow values and catalog entries that say what c
     "2^63 entries": (entry) => entry[7] = 2 ** 31,
   };
   for (const [what, change] of Object.entries(entries)) {
-    refusedLater(
+    await refusedLater(
       `${what} in a catalog's entry`,
       withTableEntry(bytes, change),
       "entry of a catalog",
     );
   }
-  refusedLater(
+  await refusedLater(
     "a catalog's entry cut short",
     page(catalog, (one) => {
       one.u32[cellAt(one.u32, 0, 0) >> 2] -= 32;
@@ -231,7 +243,7 @@ test("hostile: pages, cells, overflow values and catalog entries that say what c
     }),
     "too short",
   );
-  refusedLater(
+  await refusedLater(
     "a catalog with fewer tables than it says",
     forger.withFamily(bytes, { tables: 1 }),
     "1 tables",
@@ -256,7 +268,7 @@ function overflowLeaves(file: Uint8Array): number[] {
   return [last, ...found.filter((page) => page !== leaf)];
 }
 
-test("hostile: allocator images that are another family's, or give away what is in use", () => {
+test("hostile: allocator images that are another family's, or give away what is in use", async () => {
   const { bytes } = sample;
   const [{ entry }] = forger.directory(bytes).families;
   const image = (change: (words: Uint32Array) => void): Uint8Array =>
@@ -265,14 +277,14 @@ test("hostile: allocator images that are another family's, or give away what is 
       change(words);
       value.set(new Uint8Array(words.buffer));
     });
-  refusedLater("a segment elsewhere", image((words) => words[0] += 1), "allocator image");
-  refusedLater(
+  await refusedLater("a segment elsewhere", image((words) => words[0] += 1), "allocator image");
+  await refusedLater(
     "a segment of 2^32 pages",
     image((words) => words[1] = 2 ** 32 - 1),
     "allocator image",
   );
-  refusedLater("a segment of no pages", image((words) => words[1] = 0), "allocator image");
-  refusedLater(
+  await refusedLater("a segment of no pages", image((words) => words[1] = 0), "allocator image");
+  await refusedLater(
     "every page free",
     image((words) => words[2] = 0),
     "not among the family's pages in use",

@@ -11,7 +11,7 @@ import { PAGE_SIZE } from "./support/damaged_samples.ts";
 import { checksum, forger, refused, sample } from "./support/forged_sample.ts";
 import { test } from "./support/test.ts";
 
-test("hostile: meta pages that say what no file can be", () => {
+test("hostile: meta pages that say what no file can be", async () => {
   const { bytes } = sample;
   const { generation, directoryBytes } = forger.meta(bytes);
   // Both pages are forged, so that there is none to fall back to.
@@ -25,32 +25,40 @@ test("hostile: meta pages that say what no file can be", () => {
     return file;
   };
   for (const pageSize of [0, 3, 512, 2048, 4097, 12288, 131072, 2 ** 30, 2 ** 32 - 1]) {
-    refused(`pages of ${pageSize}`, both((_, view) => view.setUint32(32, pageSize, true)), "meta");
+    await refused(
+      `pages of ${pageSize}`,
+      both((_, view) => view.setUint32(32, pageSize, true)),
+      "meta",
+    );
   }
-  refused("a clean flag of 2", both((_, view) => view.setUint32(36, 2, true)), "meta");
-  refused("a generation of 2^63", both((_, view) => view.setUint32(44, 2 ** 31, true)), "meta");
-  refused("a position of 2^63", both((_, view) => view.setUint32(60, 2 ** 31, true)), "meta");
-  refused(
+  await refused("a clean flag of 2", both((_, view) => view.setUint32(36, 2, true)), "meta");
+  await refused(
+    "a generation of 2^63",
+    both((_, view) => view.setUint32(44, 2 ** 31, true)),
+    "meta",
+  );
+  await refused("a position of 2^63", both((_, view) => view.setUint32(60, 2 ** 31, true)), "meta");
+  await refused(
     "a directory far behind the end",
     forger.withMeta(bytes, { directoryPage: 2 ** 32 - 1 }),
     "beyond the end",
   );
-  refused(
+  await refused(
     "a directory in the meta pages",
     forger.withMeta(bytes, { directoryPage: 0 }),
     "directory",
   );
-  refused(
+  await refused(
     "a directory of 4 GiB",
     forger.withMeta(bytes, { directoryBytes: 2 ** 32 - 1 }),
     "beyond the end",
   );
-  refused(
+  await refused(
     "a directory of another length",
     forger.withMeta(bytes, { directoryBytes: directoryBytes - 4 }),
     "checksum",
   );
-  refused(
+  await refused(
     "a directory from the future",
     forger.withDirectory(bytes, { generation: generation + 1 }),
     "generation",
@@ -59,10 +67,10 @@ test("hostile: meta pages that say what no file can be", () => {
   const swapped = bytes.slice();
   swapped.copyWithin(0, 4096, 8192);
   swapped.set(page, 4096);
-  refused("meta pages that stand in each other's place", swapped, "meta");
+  await refused("meta pages that stand in each other's place", swapped, "meta");
 });
 
-test("hostile: directories with impossible counts, names, ids and places", () => {
+test("hostile: directories with impossible counts, names, ids and places", async () => {
   const { bytes } = sample;
   const { families, extents, nextFamilyId, filePages } = forger.directory(bytes);
   const [first, second] = families;
@@ -146,10 +154,10 @@ test("hostile: directories with impossible counts, names, ids and places", () =>
       })(),
     ),
   };
-  for (const [what, file] of Object.entries(cases)) refused(what, file, "directory");
+  for (const [what, file] of Object.entries(cases)) await refused(what, file, "directory");
 });
 
-test("hostile: more extents than shared memory has room for", () => {
+test("hostile: more extents than shared memory has room for", async () => {
   const { bytes } = sample;
   const { extents, filePages } = forger.directory(bytes);
   const list = extents.map((extent) => ({ ...extent }));
@@ -159,5 +167,8 @@ test("hostile: more extents than shared memory has room for", () => {
   // Its own pages have room for it at the end of the file.
   const file = new Uint8Array((filePages + EXTENTS_MAX + 400) * PAGE_SIZE);
   file.set(bytes);
-  refused("65,537 extents", forger.withDirectory(file, { extents: list, filePages: 2 ** 31 }));
+  await refused(
+    "65,537 extents",
+    forger.withDirectory(file, { extents: list, filePages: 2 ** 31 }),
+  );
 });

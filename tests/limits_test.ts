@@ -5,7 +5,7 @@
  * `MANIFOLD_LIMITS=all` adds the largest value, of 1 GiB, which takes 4 GiB of memory and a minute.
  */
 
-import { rm } from "node:fs/promises";
+import { copyFile, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import {
@@ -22,7 +22,10 @@ import {
   text,
   u32,
 } from "../mod.ts";
+import { Checksum } from "../lib/storage/checksum.ts";
+import { encodeMeta, META_BYTES, metaOffset } from "../lib/storage/meta.ts";
 import { assert, assertEquals, assertGreater } from "./support/assert.ts";
+import { Forger } from "./support/hostile_file.ts";
 import { Random } from "./support/random.ts";
 import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
@@ -145,6 +148,80 @@ test("limits: a thousand snapshots at once, each of its own version", async () =
   }
   assertEquals(db.stats().pins, 0);
 });
+
+/** A file whose first column family has seen, and which itself has made, as many versions as say so. */
+async function withCounters(path: string, version: number, generation: number): Promise<void> {
+  const checksum = await Checksum.create();
+  const forger = new Forger(checksum);
+  let file: Uint8Array = new Uint8Array(await readFile(path)).slice();
+  file = forger.withFamily(file, { version });
+  file = forger.withDirectory(file, { generation });
+  const meta = encodeMeta({ ...forger.meta(file), generation }, checksum);
+  file.fill(0, 0, 2 * META_BYTES);
+  file.set(meta, metaOffset(generation));
+  await writeFile(path, file);
+}
+
+test("limits: versions of a column family, and generations of the file, go on beyond 2^32", () =>
+  withTempDir(async (dir) => {
+    const path = join(dir, "counters.manifold");
+    const options = { ...OPTIONS, logBytes: 2 ** 18, maxWorkers: 1 };
+    const from = 2 ** 32 - 3;
+    {
+      await using db = await open(path, options);
+      const family = await db.createColumnFamily("counted", { changes: { keepBytes: 2 ** 20 } });
+      await family.table("t", { key: u32, value: bytes }).set(0, new Uint8Array(3000));
+    }
+    await withCounters(path, from, from);
+    const crashed = join(dir, "crashed.manifold");
+    const last = from + 10;
+    const check = async (path: string): Promise<void> => {
+      await using db = await open(path, options);
+      const report = await db.verify();
+      assertEquals(report.findings, []);
+      const family = await db.columnFamily("counted", { create: false });
+      assertEquals(family.stats().version, last);
+      const table = family.table("t", { key: u32, value: bytes });
+      assertEquals([...table.keys()], Array.from({ length: 11 }, (_, i) => i));
+      const versions: number[] = [];
+      for await (const { version, last: isLast } of family.changes({ since: from })) {
+        assert(isLast);
+        versions.push(version);
+        if (version === last) break;
+      }
+      assertEquals(versions, Array.from({ length: 10 }, (_, i) => from + 1 + i));
+    };
+    {
+      await using db = await open(path, options);
+      const family = await db.columnFamily("counted", { create: false });
+      const table = family.table("t", { key: u32, value: bytes });
+      const events = table.watch();
+      const told: number[] = [];
+      const held: Snapshot[] = [];
+      for (let i = 1; i <= 10; i++) {
+        await table.set(i, new Uint8Array(3000).fill(i), { durability: "immediate" });
+        assertEquals(family.stats().version, from + i);
+        told.push((await events.next()).value!.version);
+        held.push(family.snapshot());
+        if (i % 4 === 2) await db.checkpoint();
+        if (i % 3 === 0) assertEquals((await db.verify()).findings, []);
+        assertEquals(db.stats().oldestPin?.version, from + 1);
+      }
+      assertEquals(told, held.map(({ version }) => version));
+      for (const [i, snapshot] of held.entries()) {
+        assertEquals(snapshot.table(table).count(), i + 2);
+        snapshot.dispose();
+      }
+      await events.return?.();
+      await copyFile(path, crashed);
+      await copyFile(`${path}-log`, `${crashed}-log`);
+    }
+    const checksum = await Checksum.create();
+    const { generation } = new Forger(checksum).meta(new Uint8Array(await readFile(path)));
+    assertGreater(generation, 2 ** 32);
+    await check(path);
+    await check(crashed);
+  }));
 
 test("limits: names of families and tables have every byte of UTF-8 but NUL, up to 255 of them", () =>
   withTempDir(async (dir) => {

@@ -229,6 +229,13 @@ const damages: Record<string, (file: DamagedFile) => Cost> = {
     // The empty table has no page that could tell of it.
     return { kinds: ["catalog"], pages: [page], gone: ["shop/empty"] };
   },
+  "a catalog, and all pages of a table": (file) => {
+    const { page } = file.catalog("other")[0];
+    const pages = file.table("other", "numbers");
+    for (const { page } of pages) file.flipIn(page, 4090);
+    file.flipIn(page, 4090);
+    return { kinds: ["catalog"], pages: [page], gone: ["other/numbers"], unsure: true };
+  },
   "an allocator image": (file) => {
     const { page } = file.image("shop");
     file.flipIn(page, 60);

@@ -58,7 +58,11 @@ export async function load(
   return await new Loader(db, name, options.batchEntries, progress).run(lines);
 }
 
-function readHeader(line: string, name: string): number | undefined {
+/**
+ * The page size that the first line of a dump says.
+ * @throws {ManifoldError} `invalid-argument`, `unsupported-version`
+ */
+export function readHeader(line: string, name: string): number | undefined {
   const header = parse(line);
   if (header?.dump !== DUMP_NAME) {
     throw new ManifoldError(
@@ -105,7 +109,8 @@ interface Target {
   readonly values: Notation;
 }
 
-class Loader {
+/** Takes the lines behind the first of a dump. */
+export class Loader {
   readonly #db: Database;
   readonly #name: string;
   readonly #batchEntries: number;

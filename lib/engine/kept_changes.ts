@@ -41,6 +41,7 @@ const STATE_KEY = new Uint8Array(1);
 const VERSION_BYTES = 8;
 const CHANGE_KEY_BYTES = 12;
 const PART_KEY_BYTES = 13;
+const PAIR_BYTES = 16;
 const PREVIOUS_PART = 1;
 const VALUE_PART = 2;
 
@@ -80,7 +81,7 @@ function changeKey(bytes: number, version: number, index: number, part: number):
 }
 
 function pair(first: number, second: number): Uint8Array {
-  const bytes = new Uint8Array(16);
+  const bytes = new Uint8Array(PAIR_BYTES);
   const view = new DataView(bytes.buffer);
   putU53(view, 0, first);
   putU53(view, 8, second);
@@ -160,7 +161,8 @@ export class KeptChanges {
     const cursor = new Cursor(this.#table.pager);
     if (
       !cursor.seek(this.#table.root, STATE_KEY, false) ||
-      cursor.keyLength(cursor.slot) !== VERSION_BYTES || cursor.valueLength(cursor.slot) !== 16
+      cursor.keyLength(cursor.slot) !== VERSION_BYTES ||
+      cursor.valueLength(cursor.slot) !== PAIR_BYTES
     ) throw damaged();
     const { chunk } = cursor;
     return {
@@ -178,6 +180,7 @@ export function keptState(pager: PageReader, root: TreeRoot): { bytes: number; s
     // The first version in the making: its state is written last.
     return { bytes: 0, since: 0 };
   }
+  if (cursor.valueLength(cursor.slot) !== PAIR_BYTES) throw damaged();
   const at = cursor.valueOffset(cursor.slot);
   const { u8 } = cursor.chunk;
   return { bytes: numberAt(u8, at), since: numberAt(u8, at + 8) };
@@ -216,15 +219,18 @@ export function readKeptChanges(
   for (let bytes = 0; more && bytes < bytesMax;) {
     const { chunk, slot } = cursor;
     const keyLength = cursor.keyLength(slot);
+    // Before they are read: a forged page can end with an entry of any length.
+    if (keyLength !== VERSION_BYTES && keyLength !== CHANGE_KEY_BYTES) throw damaged();
     const version = versionAt(chunk.u8, cursor.keyOffset(slot));
     if (keyLength === VERSION_BYTES) {
+      if (cursor.valueLength(slot) !== PAIR_BYTES) throw damaged();
       position.version = version;
       position.index = 0;
       position.count = numberAt(chunk.u8, cursor.valueOffset(slot) + 8);
       more = cursor.next();
       continue;
     }
-    if (keyLength !== CHANGE_KEY_BYTES || version !== position.version) throw damaged();
+    if (version !== position.version) throw damaged();
     const change: DecodedChange = readChange(entryValue(table, cursor));
     let { previous, value } = change;
     if (change.previousApart) previous = partValue(table, cursor, PREVIOUS_PART);

@@ -20,8 +20,8 @@ const SUCCEEDED = KEEPER + 2;
 const FAILED = KEEPER + 3;
 const FAILED_CODE = KEEPER + 4;
 const LEAVE_CLEAN = KEEPER + 5;
-const GENERATION_LOW = KEEPER + 6;
-const GENERATION_HIGH = KEEPER + 7;
+/** Of 64 bits: an index into the i64 view. */
+const GENERATION_I64 = (KEEPER + 6) / 2;
 const DONE_COUNT = KEEPER + 8;
 const FAILED_COUNT = KEEPER + 9;
 
@@ -120,15 +120,9 @@ export function endCheckpoint(control: Control, number: number, failure?: ErrorC
 
 /** The generation of the durable checkpoint: written by the keeper, put into every record. */
 export function durableGeneration(control: Control): number {
-  const { words } = control;
-  for (;;) {
-    const high = Atomics.load(words, GENERATION_HIGH);
-    const low = Atomics.load(words, GENERATION_LOW) >>> 0;
-    if (Atomics.load(words, GENERATION_HIGH) === high) return low + high * 2 ** 32;
-  }
+  return Number(Atomics.load(control.i64, GENERATION_I64));
 }
 
 export function setDurableGeneration(control: Control, generation: number): void {
-  Atomics.store(control.words, GENERATION_HIGH, Math.floor(generation / 2 ** 32));
-  Atomics.store(control.words, GENERATION_LOW, generation | 0);
+  Atomics.store(control.i64, GENERATION_I64, BigInt(generation));
 }

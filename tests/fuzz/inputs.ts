@@ -15,10 +15,15 @@ import {
   OP_DROP_FAMILY,
   OP_DROP_TABLE,
   OP_SET,
+  operationMemory,
 } from "../../lib/log/operations.ts";
+import { ByteWriter } from "../../lib/api/codec_writer.ts";
+import { bytes as bytesCodec, text } from "../../lib/api/codecs/mod.ts";
+import { MultimapEntryCodec } from "../../lib/api/codecs/multimap_entry.ts";
 import { RecordBuilder } from "../../lib/log/record.ts";
 import type { FamilyEntry } from "../../lib/memory/family_slots.ts";
 import type { Checksum } from "../../lib/storage/checksum.ts";
+import { putU53 } from "../../lib/storage/bytes.ts";
 import { encodeDirectory } from "../../lib/storage/directory.ts";
 import { DIRECTORY_OWNER } from "../../lib/storage/extents.ts";
 import { encodeMeta, type Meta, metaOffset } from "../../lib/storage/meta.ts";
@@ -41,14 +46,22 @@ export interface Inputs {
   readonly families: readonly { readonly name: string; readonly entry: FamilyEntry }[];
 }
 
-export const FAMILIES = ["one", "two"];
-export const TABLES = ["large", "middle", "small"];
+/** The last one keeps its changes and has a multimap. */
+export const FAMILIES = ["one", "two", "kept"];
+export const TABLES = ["large", "middle", "small", "multi"];
+export const MULTIMAP = "multi";
+export const MULTIMAP_CODECS = "multimap(text,bytes)\0none";
+/** So much that the oldest changes are gone. */
+const KEEP_BYTES = 20_000;
 
 export async function makeInputs(checksum: Checksum): Promise<Inputs> {
   const random = new Random(20260401);
   const database = await LocalDatabase.create({ pageSize: PAGE_SIZE });
   const locals = FAMILIES.map((name) => [name, database.family(name)] as const);
-  for (const [, family] of locals) fillFamily(family, random);
+  for (const [name, family] of locals) {
+    if (name === "kept") fillKeptFamily(family, random);
+    else fillFamily(family, random);
+  }
   const families = locals.map(([name, family]) => ({
     id: family.engine.id,
     name,
@@ -89,8 +102,8 @@ export async function makeInputs(checksum: Checksum): Promise<Inputs> {
 }
 
 function fillFamily(family: LocalFamily, random: Random): void {
-  for (const [i, table] of TABLES.entries()) {
-    const count = [300, 40, 3][i];
+  for (const [i, count] of [300, 40, 3].entries()) {
+    const table = TABLES[i];
     family.fill(
       table,
       Array.from({ length: count }, (_, n) => [
@@ -98,6 +111,35 @@ function fillFamily(family: LocalFamily, random: Random): void {
         random.bytes(n % 20 === 0 ? 3000 : random.int(60)),
       ]),
     );
+  }
+}
+
+function fillKeptFamily(family: LocalFamily, random: Random): void {
+  const keep = new Uint8Array(8);
+  putU53(new DataView(keep.buffer), 0, KEEP_BYTES);
+  const creation = encodeOperation(OP_CREATE_FAMILY, 0, keep, utf8.encode("kept"));
+  family.engine.beginGroup();
+  family.engine.apply(operationMemory(creation), 0, creation.length, null);
+  family.engine.seal();
+  family.engine.publish();
+  family.engine.afterPublish();
+  const entries = new MultimapEntryCodec(text, bytesCodec);
+  for (let i = 0; i < 12; i++) {
+    family.write("small", (operations, table) => {
+      for (let n = 0; n < 4; n++) {
+        // Some values stand apart from the change that tells of them.
+        const value = random.bytes(n === 0 ? 2000 : random.int(100));
+        operations.set(table, utf8.encode(`key-${random.int(8)}`), value);
+      }
+      if (i % 4 === 3) operations.delete(table, utf8.encode(`key-${random.int(8)}`));
+    });
+    family.write(MULTIMAP, (operations, table) => {
+      for (let n = 0; n < 10; n++) {
+        const key = new ByteWriter();
+        entries.encode([`key-${random.int(6)}`, random.bytes(random.int(12))], key);
+        operations.set(table, key.view().slice(), NONE);
+      }
+    }, MULTIMAP_CODECS);
   }
 }
 
@@ -126,7 +168,7 @@ function makeLog(
     log.set(record, 4096 + position);
     position += record.length;
   };
-  const [one, two] = families.map(({ id }) => id);
+  const [one, two, kept] = families.map(({ id }) => id);
   const set = (table: number): Uint8Array =>
     encodeOperation(OP_SET, table, random.bytes(1 + random.int(20)), random.bytes(random.int(80)));
   for (let i = 0; i < 6; i++) add([[one, [set(1), set(2)]], [two, [set(1 + i % 3)]]]);
@@ -144,6 +186,8 @@ function makeLog(
     set(4),
   ]]]);
   add([[two, [encodeOperation(OP_DROP_TABLE, 2, utf8.encode("middle"), NONE)]]]);
+  // Of a family that keeps its changes the first table has the second id.
+  for (let i = 0; i < 3; i++) add([[kept, [set(2), set(3)]]]);
   add([[7, [encodeOperation(OP_CREATE_FAMILY, 0, NONE, utf8.encode("seven"))]]]);
   add([[7, [
     encodeOperation(OP_CREATE_TABLE, 1, utf8.encode("t"), utf8.encode("text\0bytes")),

@@ -16,7 +16,7 @@ const ALLOCATION_MAX = 4 * 2 ** 20;
 const CASE_MS_MAX = 10_000;
 
 /** Targets that read whole files; the others are drawn so many times as often. */
-const HEAVY = new Set(["directory", "pages", "overflow", "file", "recovery"]);
+const HEAVY = new Set(["directory", "pages", "overflow", "file", "recovery", "changes", "salvage"]);
 const LIGHT_WEIGHT = 4;
 
 export interface FuzzReport {

@@ -5,12 +5,28 @@
  * @module
  */
 
-import { decodeTableEntry, EncodedEntry } from "../../lib/engine/catalog.ts";
+import { DamagedPages } from "../../lib/api/salvage/damaged_pages.ts";
+import { plansOfDirectory, plansOfPages } from "../../lib/api/salvage/family_plan.ts";
+import { type DamagedHead, readDamagedHead } from "../../lib/api/salvage/head.ts";
+import { findRecords } from "../../lib/api/salvage/log_records.ts";
+import { PageIndex } from "../../lib/api/salvage/page_index.ts";
+import { SalvageNotes } from "../../lib/api/salvage/report.ts";
+import { TreeWalk } from "../../lib/api/salvage/tree_walk.ts";
+import { Notation } from "../../lib/cli/readable.ts";
+import {
+  catalogRoot,
+  decodeTableEntry,
+  EncodedEntry,
+  findKeptTable,
+} from "../../lib/engine/catalog.ts";
+import { changeBytes, putChange, readChange } from "../../lib/engine/change_record.ts";
+import { keptState, readKeptChanges } from "../../lib/engine/kept_changes.ts";
 import { Refusal } from "../../lib/engine/requests.ts";
 import { ManifoldError } from "../../lib/errors.ts";
 import { LogReader, readLogHeader } from "../../lib/log/log_file.ts";
 import { operationMemory, OperationReader } from "../../lib/log/operations.ts";
-import { scanLog } from "../../lib/log/recovery_scan.ts";
+import { readRecord, scanLog } from "../../lib/log/recovery_scan.ts";
+import { newFamilyEntry, newFamilyState } from "../../lib/memory/family_slots.ts";
 import type { Checksum } from "../../lib/storage/checksum.ts";
 import { decodeDirectory } from "../../lib/storage/directory.ts";
 import { decodeMeta, firstDataPage, readMeta } from "../../lib/storage/meta.ts";
@@ -37,7 +53,7 @@ import {
 import { MemoryFile, Operations } from "../support/local_family.ts";
 import { BytesOpener, entriesOf, type OpenedBytes } from "../support/opened_bytes.ts";
 import type { Random } from "../support/random.ts";
-import { FAMILIES, type Inputs, PAGE_SIZE, TABLES } from "./inputs.ts";
+import { FAMILIES, type Inputs, MULTIMAP, MULTIMAP_CODECS, PAGE_SIZE, TABLES } from "./inputs.ts";
 import { mutate, mutated } from "./mutate.ts";
 
 /** Decodes something that `random` has mutated; throws nothing but what `expected` lets through. */
@@ -69,6 +85,14 @@ const CODECS: readonly Codec<unknown>[] = [
   new MultimapEntryCodec(text, bytes),
   new MultimapEntryCodec(tuple(text, u32), text),
 ] as Codec<unknown>[];
+
+/** A change of which either value may stand apart. */
+const CHANGE = {
+  table: new TextEncoder().encode("small\0bytes\0bytes"),
+  key: new Uint8Array([1, 2, 3]),
+  previous: new Uint8Array(20),
+  value: new Uint8Array(30),
+};
 
 /** Bytes that codecs make something of. */
 const ENCODED = [
@@ -151,15 +175,7 @@ export function makeTargets(inputs: Inputs, checksum: Checksum): Record<string, 
     },
     overflow(random) {
       const file = clean.slice();
-      const view = new DataView(file.buffer);
-      for (let page = 2; page < pages; page++) {
-        const start = page * PAGE_SIZE;
-        if (view.getUint32(start + 8, true) !== page || file[start + 24] !== 3) continue;
-        if (random.chance(0.7)) continue;
-        const end = Math.min(file.length, start + HEADER_BYTES + view.getUint32(start + 32, true));
-        mutate(file, random, start + 8, Math.min(end, start + 100));
-        file.set(checksum.of(file.subarray(start + CHECKSUM_BYTES, end)), start);
-      }
+      changeOverflow(file, random, checksum);
       expected(() => readEverything(opener.open(file)));
     },
     file(random) {
@@ -181,7 +197,7 @@ export function makeTargets(inputs: Inputs, checksum: Checksum): Record<string, 
           salt: meta.salt,
           generation: 4,
           checksum,
-          contained: (family) => family < 7 ? 3 : undefined,
+          contained: (family) => inputs.families[family - 1]?.entry.version,
         });
       });
     },
@@ -204,6 +220,77 @@ export function makeTargets(inputs: Inputs, checksum: Checksum): Record<string, 
         }
       });
     },
+    changes(random) {
+      if (random.chance(0.5)) {
+        const bytes = new Uint8Array(changeBytes(CHANGE));
+        putChange(bytes, 0, CHANGE, random.chance(0.2), random.chance(0.2));
+        expected(() => readChange(mutated(bytes, random)));
+        return;
+      }
+      const file = clean.slice();
+      const view = new DataView(file.buffer);
+      for (let page = 2; page < pages; page++) {
+        const start = page * PAGE_SIZE;
+        const isKept = view.getUint32(start + 40, true) === 3 &&
+          view.getUint32(start + 44, true) === 1 && view.getUint32(start + 8, true) === page;
+        if (!isKept || file[start + 24] === 3 || random.chance(0.6)) continue;
+        const changed = file.subarray(...pageAt(page));
+        mutate(changed, random, random.chance(0.3) ? 24 : PAGE_SIZE - 1500);
+        checksum.put(changed.subarray(CHECKSUM_BYTES), changed, 0);
+      }
+      if (random.chance(0.3)) changeOverflow(file, random, checksum);
+      expected(() => {
+        const opened = opener.open(file);
+        expected(() => readKept(opened, "kept"));
+        for (const change of CHANGES) {
+          const operations = new Operations();
+          change(operations, operations.open("small"), new TextEncoder().encode("key-3"));
+          expected(() => opened.attempt("kept", operations));
+        }
+      });
+    },
+    dump(random) {
+      const name = random.chance(0.5)
+        ? random.pick(CODEC_NAMES)
+        : mutated(random.pick(CODEC_NAMES), random);
+      const notation = new Notation(lenient.decode(name));
+      const kind = random.int(4);
+      const input = kind === 0
+        ? random.bytes(random.int(20))
+        : kind === 1
+        ? random.pick(UNUSUAL)
+        : mutated(random.pick(kind === 2 ? ENCODED : READABLE), random);
+      const written = notation.write(input);
+      if (written !== undefined) {
+        const again = notation.read(JSON.parse(written));
+        if (Buffer.compare(again, input) !== 0) throw new Error(`${written} says something else`);
+      }
+      let json: unknown;
+      try {
+        json = JSON.parse(lenient.decode(input));
+      } catch {
+        return; // no line of a dump either
+      }
+      expected(() => notation.read(json));
+    },
+    salvage(random) {
+      const file = random.chance(0.5) ? clean.slice() : unclean.slice();
+      for (let count = random.int(4); count > 0; count--) {
+        const page = file.subarray(...pageAt(2 + random.int(pages - 2)));
+        mutate(page, random, random.chance(0.7) ? 24 : 0, random.chance(0.5) ? 400 : PAGE_SIZE);
+        if (random.chance(0.8)) checksum.put(page.subarray(CHECKSUM_BYTES), page, 0);
+      }
+      if (random.chance(0.5)) changeOverflow(file, random, checksum);
+      for (const offset of [0, 4096]) {
+        if (random.chance(0.6)) continue;
+        const page = file.subarray(offset, offset + 4096);
+        mutate(page, random, 0, 80);
+        if (random.chance(0.7)) checksum.put(page.subarray(0, 4088), page, 4088);
+      }
+      const changed = random.chance(0.3) ? undefined : logged.changedLog(random);
+      if (changed !== undefined && random.chance(0.3)) mutate(changed, random, 0, 56);
+      salvageAll(mutatedTail(file, random), changed, checksum);
+    },
     codecs(random) {
       const codec = random.pick(CODECS);
       const input = random.chance(0.3)
@@ -212,6 +299,19 @@ export function makeTargets(inputs: Inputs, checksum: Checksum): Record<string, 
       expected(() => codec.decode(input));
     },
   };
+}
+
+/** Changes some of the overflow extents. */
+function changeOverflow(file: Uint8Array, random: Random, checksum: Checksum): void {
+  const view = new DataView(file.buffer);
+  for (let page = 2; page < file.length / PAGE_SIZE; page++) {
+    const start = page * PAGE_SIZE;
+    if (view.getUint32(start + 8, true) !== page || file[start + 24] !== 3) continue;
+    if (random.chance(0.7)) continue;
+    const end = Math.min(file.length, start + HEADER_BYTES + view.getUint32(start + 32, true));
+    mutate(file, random, start + 8, Math.min(end, start + 100));
+    file.set(checksum.of(file.subarray(start + CHECKSUM_BYTES, end)), start);
+  }
 }
 
 function pageAt(page: number): [number, number] {
@@ -255,8 +355,10 @@ function readEverything(opened: OpenedBytes): void {
   for (const family of opened.families()) {
     let tables = TABLES;
     expected(() => tables = opened.tables(family));
+    expected(() => readKept(opened, family));
     for (const name of [...tables, ...FAMILIES].slice(0, 5)) {
-      const table = opened.table(family, name, "bytes\0bytes");
+      const codecs = name === MULTIMAP ? MULTIMAP_CODECS : "bytes\0bytes";
+      const table = opened.table(family, name, codecs);
       const key = new TextEncoder().encode("key-0011");
       expected(() => table.get(key));
       expected(() => table.count({ key, inclusive: true }, null));
@@ -264,7 +366,10 @@ function readEverything(opened: OpenedBytes): void {
       for (const reverse of [false, true]) {
         expected(() => {
           let left = 2000;
-          for (const _ of entriesOf(table, reverse)) if (--left === 0) break;
+          for (const [key] of entriesOf(table, reverse)) {
+            if (name === MULTIMAP) expected(() => ENTRIES.decode(key));
+            if (--left === 0) break;
+          }
         });
       }
       expected(() => {
@@ -280,12 +385,102 @@ function readEverything(opened: OpenedBytes): void {
       });
       for (const change of CHANGES) {
         const operations = new Operations();
-        change(operations, operations.open(name), key);
+        change(operations, operations.open(name, codecs), key);
         expected(() => opened.attempt(family, operations));
       }
     }
   }
 }
+
+const ENTRIES = new MultimapEntryCodec(text, bytes);
+
+/** Reads the changes that a family keeps, if it keeps any. */
+function readKept({ memory }: OpenedBytes, family: string): void {
+  const { store, epochs, slots } = memory;
+  const state = newFamilyState();
+  slots.read(slots.find(family), state);
+  store.familyName = family;
+  epochs.enter();
+  try {
+    const table = findKeptTable(store, state);
+    if (table === undefined) return;
+    const { since } = keptState(store, table.root);
+    const position = { version: since + 1, index: 0, count: 0 };
+    for (let i = 0; i < 30; i++) {
+      const kept = { pager: store, root: table.root, values: store };
+      if (readKeptChanges(kept, position, 4096).length === 0) return;
+    }
+  } finally {
+    epochs.leave();
+  }
+}
+
+/** Takes from a damaged file all that `salvage` would, and from its log: nothing but a file that is none stops it. */
+function salvageAll(file: Uint8Array, log: Uint8Array | undefined, checksum: Checksum): void {
+  const notes = new SalvageNotes();
+  const source = new MemoryFile(file);
+  let head: DamagedHead | undefined;
+  expected(() => head = readDamagedHead(source, checksum, notes));
+  if (head === undefined) return;
+  const { pageSize, meta, directory, certain } = head;
+  const pages = new DamagedPages(source, checksum, pageSize, notes);
+  const index = new PageIndex();
+  for (const _ of index.build(pages)) { /* to its end */ }
+  const plans = plansOfPages(pages, index.directory ?? directory, index);
+  if (directory !== undefined) plans.push(...plansOfDirectory(pages, directory));
+  for (const { id, entry, image, version } of plans) {
+    if (image !== undefined) index.missing(id, image, version);
+    const walks = index.tables(id).map((table) => {
+      const walk = new TreeWalk(pages, { family: `${id}` });
+      return [walk, walk.found(index.pages(id, table))] as const;
+    });
+    const catalog = new TreeWalk(pages, { family: `${id}` });
+    const roots = catalogRoot(entry ?? newFamilyEntry());
+    for (const [walk, entries] of [[catalog, catalog.from(roots)] as const, ...walks]) {
+      for (const _ of entries) { /* to its end */ }
+      for (const _ of walk.guessed(index.pages(id, 0), { leaves: 0, entries: 0 })) { /* as well */ }
+      walk.report();
+    }
+  }
+  const logFile = log && new MemoryFile(log);
+  for (const sure of [true, false]) {
+    const found = findRecords(logFile, "fuzz-log", meta, certain && sure, checksum, notes);
+    for (const position of found?.positions ?? []) {
+      readRecord(found!.reader, position, found!.salt, undefined);
+    }
+  }
+  notes.finish({ families: 0, tables: 0, entries: 0 });
+}
+
+/** Names of codecs as a dump has them. */
+const CODEC_NAMES = [
+  "text",
+  "bytes",
+  "json",
+  "u64",
+  "i32",
+  "f64",
+  "none",
+  "f32Array(4)",
+  "tuple(text,u32)",
+  "multimap(tuple(text,bool),i64)",
+  "somebody's",
+].map((name) => new TextEncoder().encode(name));
+
+const READABLE = ['"text"', "[1,2,3,4]", '["a",7]', '[["a",true],"-5"]', '"12345"', "null", "-7.5"]
+  .map((json) => new TextEncoder().encode(json));
+
+/** What decodes to the same as other bytes. */
+const UNUSUAL = [
+  ...[" [1, 2]", '"\\u0041"', "1.50", "-0", '{"a":1,"a":2}'].map((one) =>
+    new TextEncoder().encode(one)
+  ),
+  new Uint8Array(8).fill(0xff),
+  new Uint8Array(16).fill(0xff),
+  new Uint8Array(1).fill(2),
+];
+
+const lenient = new TextDecoder();
 
 const CHANGES: readonly ((operations: Operations, table: number, key: Uint8Array) => void)[] = [
   (operations, table, key) => operations.set(table, key, new Uint8Array(500)),

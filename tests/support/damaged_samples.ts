@@ -32,6 +32,8 @@ export interface Sample {
   /** The closed file. */
   readonly bytes: Uint8Array;
   readonly contents: Contents;
+  /** Every entry that was ever there, by `family/table`. */
+  readonly history: ReadonlyMap<string, ReadonlySet<string>>;
   /** The same file at its earlier checkpoints, open or closed. */
   readonly older: readonly Uint8Array[];
   /** File and log as a crash leaves them, and what each record of that log does to `contents`. */
@@ -47,7 +49,7 @@ export interface SampleSize {
 }
 
 /** About ten pages: each kind of page, a tree of two levels, and overflow values. */
-export const SMALL: SampleSize = { entries: 50, tables: 2, overflowBytes: 5000 };
+export const SMALL: SampleSize = { entries: 36, tables: 2, overflowBytes: 4100 };
 /** Trees of three levels, a catalog of two. */
 export const LARGE: SampleSize = { entries: 3500, tables: 120, overflowBytes: 60_000 };
 
@@ -56,27 +58,31 @@ export async function makeSample(size: SampleSize, seed: number): Promise<Sample
   return await withTempDir(async (dir) => {
     const path = join(dir, "sample.manifold");
     const contents: Contents = new Map();
+    const history = new Map<string, Set<string>>();
     const older: Uint8Array[] = [];
     const look = async () => void older.push(new Uint8Array(await readFile(path)));
     for (let life = 0; life < 3; life++) {
       {
         await using db = await open(path, OPTIONS);
-        for (const family of ["shop", "other"]) await fill(db, contents, family, size, random);
+        for (const family of ["shop", "other"]) {
+          await fill(db, contents, history, family, size, random);
+        }
         await db.checkpoint();
         await look();
-        await fill(db, contents, "shop", { ...size, entries: 5, tables: 1 }, random);
+        await fill(db, contents, history, "shop", { ...size, entries: 5, tables: 1 }, random);
       }
       await look();
     }
     const bytes = older.pop()!;
     const { crashed, steps } = await makeCrash(path, random);
-    return { bytes, contents, older, crashed, steps };
+    return { bytes, contents, history, older, crashed, steps };
   });
 }
 
 async function fill(
   db: Database,
   contents: Contents,
+  history: Map<string, Set<string>>,
   name: string,
   size: SampleSize,
   random: Random,
@@ -97,11 +103,21 @@ async function fill(
     }
     if (i < 2) writes.push([`large-${i}`, random.bytes(size.overflowBytes)]);
     await family.table(table, { key: text }).setMany(writes);
-    for (const [key, value] of writes) entries.set(key, value);
+    const known = history.get(`${name}/${table}`) ?? new Set();
+    history.set(`${name}/${table}`, known);
+    for (const [key, value] of writes) {
+      entries.set(key, value);
+      known.add(entryName(key, value));
+    }
     const sorted = [...entries].sort(([a], [b]) => a < b ? -1 : 1);
     entries.clear();
     for (const [key, value] of sorted) entries.set(key, value);
   }
+}
+
+/** What tells entries apart: key and value. */
+export function entryName(key: string, value: Uint8Array): string {
+  return `${key}=${Buffer.from(value).toString("base64")}`;
 }
 
 async function makeCrash(

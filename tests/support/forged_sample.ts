@@ -17,6 +17,8 @@ import {
 import { withAllocationsUpTo } from "./allocation_guard.ts";
 import { assert, assertEquals, assertGreater, AssertionError, assertLess } from "./assert.ts";
 import { changeAll, makeSample, PAGE_SIZE, readAll, SMALL } from "./damaged_samples.ts";
+import { THOROUGH } from "./damage.ts";
+import { salvageBytes, verifyOpened } from "./damage_tools.ts";
 import { childWord, Forger } from "./hostile_file.ts";
 import { BYTES_PATH, BytesOpener } from "./opened_bytes.ts";
 
@@ -28,7 +30,25 @@ export const sample = await makeSample(SMALL, 33);
 /** A forged file must be refused within this time, however busy the machine is, ms. */
 export const REFUSED_WITHIN_MS = 30_000;
 
-export function refused(what: string, file: Uint8Array, ...words: string[]): void {
+/** Of the forged files, `salvage` is given one of so many. */
+const SALVAGE_STRIDE = THOROUGH ? 1 : 12;
+let forgeries = 0;
+
+/** It ends, and invents nothing: what was stored is there, or nothing. */
+async function salvaged(what: string, file: Uint8Array): Promise<void> {
+  if (forgeries++ % SALVAGE_STRIDE > 0) return;
+  const began = performance.now();
+  await salvageBytes(file, sample, what);
+  assertLess(performance.now() - began, REFUSED_WITHIN_MS, `salvage of ${what}`);
+}
+
+/** The file is not opened, for what all `words` say. */
+export async function refused(what: string, file: Uint8Array, ...words: string[]): Promise<void> {
+  refusedAtOpen(what, file, ...words);
+  await salvaged(what, file);
+}
+
+function refusedAtOpen(what: string, file: Uint8Array, ...words: string[]): void {
   const began = performance.now();
   try {
     // The names of families are what is decoded twice, as bytes and as strings.
@@ -47,8 +67,12 @@ export function refused(what: string, file: Uint8Array, ...words: string[]): voi
   throw new AssertionError(`${what}: it was opened`);
 }
 
-/** The file opens; whoever reads or changes what was forged is refused with all `words`. */
-export function refusedLater(what: string, file: Uint8Array, ...words: string[]): void {
+/** The file opens; whoever reads or changes what was forged is refused with all `words`, and `verify` finds it. */
+export async function refusedLater(
+  what: string,
+  file: Uint8Array,
+  ...words: string[]
+): Promise<void> {
   const began = performance.now();
   const errors = withAllocationsUpTo(file.length + 2 ** 20, () => {
     const opened = opener.open(file);
@@ -58,7 +82,15 @@ export function refusedLater(what: string, file: Uint8Array, ...words: string[])
   assertGreater(errors.length, 0, `${what}: nobody noticed`);
   const found = errors.some(({ message }) => words.every((word) => message.includes(word)));
   assert(found, `${what}: ${words.join(", ")} not in ${errors[0].message}`);
+  await foundByVerify(what, file);
   assertLess(performance.now() - began, REFUSED_WITHIN_MS, what);
+  await salvaged(what, file);
+}
+
+/** `verify` ends, and has a finding. */
+export async function foundByVerify(what: string, file: Uint8Array): Promise<void> {
+  const { ok } = await verifyOpened(opener.open(file, { readOnly: true }));
+  assert(!ok, `${what}: verify has not found it`);
 }
 
 /** The pages of a tree that are in force: a branch of a table, one of its leaves, and the catalog's leaf. */

@@ -18,6 +18,8 @@ export interface FamilyPlan {
   readonly version: number;
   /** Roots of that version; undefined if they have to be found. */
   readonly entry: FamilyEntry | undefined;
+  /** Which pages that version uses; undefined if nobody can tell. */
+  readonly image: AllocatorImage | undefined;
   /** Whether a page is in use in that version; undefined if nobody can tell. */
   readonly isUsed: ((page: number) => boolean) | undefined;
   /** The newest version that a page of the family tells of: beyond `version`, the log has to lead to it. */
@@ -30,7 +32,7 @@ export function plansOfDirectory(pages: DamagedPages, directory: Directory): Fam
     const image = readImage(pages, entry.image, entry.imageBytes, name);
     if (typeof image !== "string") {
       const isUsed = (page: number) => image.isUsed(page);
-      return { id, name, version: entry.version, entry, isUsed, newest: entry.version };
+      return { id, name, version: entry.version, entry, image, isUsed, newest: entry.version };
     }
     pages.notes.lost({
       kind: "allocator-image",
@@ -40,7 +42,7 @@ export function plansOfDirectory(pages: DamagedPages, directory: Directory): Fam
       position: entry.image[0] * pages.pageSize,
       entries: 0,
     });
-    return { id, name, version: entry.version, entry, isUsed: undefined, newest: entry.version };
+    return { ...UNKNOWN_PAGES, id, name, version: entry.version, entry, newest: entry.version };
   });
 }
 
@@ -66,6 +68,8 @@ export function plansOfPages(
   return plans;
 }
 
+const UNKNOWN_PAGES = { image: undefined, isUsed: undefined };
+
 /** Images that are compared: the newest ones. */
 const IMAGES_MAX = 4;
 
@@ -87,11 +91,11 @@ function planOfPages(
     const image = readImage(pages, ref, bytes, name ?? `family-${id}`);
     if (typeof image === "string") continue;
     compared++;
-    const missing = index.missing(id, image, version);
+    const missing = index.missing(id, image, version).length;
     if (best === undefined || missing < best.missing) best = { image, version, missing };
   }
   if (best === undefined) {
-    return { id, name, version: entry?.version ?? -1, entry, isUsed: undefined, newest };
+    return { ...UNKNOWN_PAGES, id, name, version: entry?.version ?? -1, entry, newest };
   }
   const { image, version } = best;
   const isOfEntry = version === entry?.version;
@@ -100,6 +104,7 @@ function planOfPages(
     name,
     version,
     entry: isOfEntry ? entry : undefined,
+    image,
     isUsed: (page) => image.isUsed(page),
     newest,
   };

@@ -92,8 +92,22 @@ async function planTables(
       tables.set(id, { id, name: undefined, codecs: UNKNOWN_CODECS, entry: undefined });
     }
   }
-  walk.report({ entries: plan.isUsed === undefined ? undefined : 0 });
+  walk.report({ entries: hasAllPages(plan, index, walk) ? 0 : undefined });
   return [...tables.values()].sort((a, b) => a.id - b.id);
+}
+
+/**
+ * Whether every page in use can be found but for those of the catalog that are known to be lost: else there may have
+ * been a table of which nothing is left.
+ */
+function hasAllPages(
+  { id, image, version }: FamilyPlan,
+  index: PageIndex,
+  walk: TreeWalk,
+): boolean {
+  if (image === undefined) return false;
+  const lost = walk.lostPages;
+  return index.missing(id, image, version).every((page) => lost.includes(page));
 }
 
 /** Adds tables that some earlier catalog had, newest first. */

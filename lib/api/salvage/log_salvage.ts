@@ -148,6 +148,7 @@ export class LogSalvage {
       name,
       version: -1,
       entry: undefined,
+      image: undefined,
       isUsed: undefined,
       newest: -1,
     };

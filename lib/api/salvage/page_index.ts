@@ -111,8 +111,8 @@ export class PageIndex {
     return newest;
   }
 
-  /** How many pages that an image says are in use in a version cannot be found, or are of a later one. */
-  missing(family: number, image: AllocatorImage, version: number): number {
+  /** The pages that an image says are in use in a version and that cannot be found, or are of a later one. */
+  missing(family: number, image: AllocatorImage, version: number): number[] {
     const there = new Set<number>();
     for (const found of this.#pages.get(family)?.values() ?? []) {
       for (const { ref, birth } of found) if (birth <= version) there.add(ref[0]);
@@ -121,10 +121,10 @@ export class PageIndex {
       if (birth > version || !image.isUsed(page)) continue;
       for (let i = 0; i < pages; i++) there.add(page + i);
     }
-    let missing = 0;
+    const missing: number[] = [];
     for (const { start, pages } of image.segments) {
       for (let page = start; page < start + pages; page++) {
-        if (image.isUsed(page) && !there.has(page)) missing++;
+        if (image.isUsed(page) && !there.has(page)) missing.push(page);
       }
     }
     return missing;

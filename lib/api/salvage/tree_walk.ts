@@ -113,6 +113,11 @@ export class TreeWalk {
     }
   }
 
+  /** The pages that are referred to and could not be used. */
+  get lostPages(): number[] {
+    return this.#lost.map(({ page }) => page);
+  }
+
   /** Nobody knows where the tree begins: all of it is to be guessed. */
   loseAll(page: number, why: string): void {
     this.#lost.push({ page, level: 1, from: null, to: null, expected: undefined, why, found: 0 });
