@@ -5,6 +5,8 @@ import {
   DETAIL_CODECS,
   FLAG_FIRST,
   FLAG_LAST,
+  REQUEST_JOINT,
+  REQUEST_STASH,
   REQUEST_TRANSACTION,
 } from "../lib/engine/requests.ts";
 import type { ThreadMemory } from "../lib/engine/thread_memory.ts";
@@ -99,6 +101,34 @@ test("client: a small ring holds back, and keeps the order of submission", async
     assertEquals(await Promise.all(results), Array.from({ length: 2000 }, (_, n) => n));
   });
   assertEquals(worker.seen.map((entry) => numberOf(entry.payload)), [...Array(2000).keys()]);
+});
+
+test("client: a joint transaction is asked for when all of its parts are in the queues", async () => {
+  const memory = clientMemory(512, 3);
+  const answer = (entry: SeenEntry) => entry.kind === REQUEST_STASH ? undefined : echo(entry);
+  const [first, ...others] = [0, 1, 2].map((one) => new FakeWorker(memory, answer, one));
+  const client = new Client(memory, "test");
+  // More than the last worker's queue has room for.
+  const before = Array.from({ length: 30 }, (_, n) => {
+    return client.submit(request(numbered(n), { slot: 2 }));
+  });
+  const joint = client.submit(request(numbered(5), {
+    kind: REQUEST_JOINT,
+    kept: true,
+    stashes: [1, 2].map((worker) => ({ worker, payload: [numbered(worker)] })),
+  }));
+  others[0].serve();
+  first.serve();
+  assertEquals(first.seen, [], "a part is still to come");
+  while (others[1].seen.at(-1)?.kind !== REQUEST_STASH) {
+    others[1].serve();
+    first.serve();
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  first.serve();
+  assertEquals(first.seen.map(({ kind }) => kind), [REQUEST_JOINT]);
+  assertEquals(await joint, 5);
+  assertEquals(await Promise.all(before), [...Array(30).keys()]);
 });
 
 test("client: more requests than can be under way wait for completions", async () => {

@@ -8,6 +8,7 @@ import process from "node:process";
 import { Client } from "../lib/api/client.ts";
 import { readDirectory } from "../lib/api/create_file.ts";
 import { Host } from "../lib/api/host.ts";
+import { FamilyPager } from "../lib/engine/family_pager.ts";
 import { Keeper } from "../lib/engine/keeper.ts";
 import { type Reclaiming, RetiredPages } from "../lib/engine/retired_pages.ts";
 import { allocateSharedMemory, ThreadMemory } from "../lib/engine/thread_memory.ts";
@@ -30,13 +31,15 @@ import {
 import { Epochs } from "../lib/memory/epochs.ts";
 import {
   FAMILY_CREATING,
+  FAMILY_FREE,
+  FAMILY_GHOST,
   FAMILY_LIVE,
   type FamilyState,
   newFamilyEntry,
   newFamilyState,
 } from "../lib/memory/family_slots.ts";
-import { FRAME_DIRTY, FRAME_LIMBO } from "../lib/memory/frames.ts";
 import { durableGeneration, setDurableGeneration } from "../lib/memory/keeper_state.ts";
+import { FRAME_CLEAN, FRAME_DIRTY, FRAME_LIMBO } from "../lib/memory/frames.ts";
 import { Pins } from "../lib/memory/pins.ts";
 import { SpinLock } from "../lib/memory/spin_lock.ts";
 import { isAlive, joinThread } from "../lib/memory/threads.ts";
@@ -55,7 +58,10 @@ import {
 import { ENTRY_REQUEST, type EntryHeader, type WriteRing } from "../lib/memory/write_ring.ts";
 import type { HostThreads } from "../lib/runtime/threads.ts";
 import { Checksum } from "../lib/storage/checksum.ts";
+import { DIRECTORY_OWNER } from "../lib/storage/extents.ts";
+import { PageAllocator } from "../lib/storage/page_allocator.ts";
 import { PageWriterOut } from "../lib/storage/page_writer.ts";
+import { WORD_BIRTH_HIGH, WORD_BIRTH_LOW, WORD_FAMILY, WORD_NUMBER } from "../lib/tree/page.ts";
 import {
   assert,
   assertEquals,
@@ -259,6 +265,49 @@ test("pages: one that was made anew while it was to be written is not overwritte
   assertEquals(a.frames.kind(after), FRAME_DIRTY);
 });
 
+/** A frame with a fresh page of the first family, made for a version. */
+function freshPage(memory: ThreadMemory, page: number, version: number): number {
+  const frame = memory.frames.take(0, 3 * FRAMES);
+  const { u32 } = memory.arena.chunk(frame);
+  const at = memory.arena.base(frame) >> 2;
+  u32[at + WORD_NUMBER] = page;
+  u32[at + WORD_FAMILY] = 1;
+  u32[at + WORD_BIRTH_LOW] = version;
+  u32[at + WORD_BIRTH_HIGH] = 0;
+  memory.frames.publishDirty(frame, page, 0);
+  return frame;
+}
+
+test("pages: the keeper writes none of a version that is being made", async () => {
+  const { all: [a, b], file } = await threads(2);
+  a.slots.publish(0, { ...newFamilyState(), version: 5 });
+  const [old, fresh] = [freshPage(b, 9, 5), freshPage(b, 10, 6)];
+  const commit = new GroupCommit(a.control, a.thread);
+  commit.begin(1 << 20, 1 << 20);
+  const keeper = keeperOf(a, commit);
+  keeper.writePages(keeper.begin());
+  assertEquals([old, fresh].map((frame) => a.frames.kind(frame)), [FRAME_CLEAN, FRAME_DIRTY]);
+  assertEquals(file.size(), 10 * PAGE_SIZE);
+});
+
+test("pages: a worker that needs frames writes none that another one is making", async () => {
+  const { all: [a, b], file } = await threads(2);
+  a.slots.publish(0, { ...newFamilyState(), version: 5 });
+  const [old, fresh] = [freshPage(b, 9, 5), freshPage(b, 10, 6)];
+  takeAll(b);
+  const { control, slots, epochs, pins, store } = a;
+  const allocator = new PageAllocator(PAGE_SIZE, () => 100);
+  const family = { slot: 1, family: 2, name: "two" };
+  const pager = new FamilyPager({ control, slots, epochs, pins, store, allocator, ...family });
+  epochs.enter();
+  pager.reserve(1);
+  epochs.leave();
+  assertEquals(a.frames.find(9), -1, "its frame is that of the other family");
+  assertEquals(a.frames.kind(fresh), FRAME_DIRTY);
+  assertNotEquals(old, fresh);
+  assertEquals(file.size(), 10 * PAGE_SIZE);
+});
+
 /** Stations of retired pages, with a thread of its own that reclaims. */
 class Reclaimer implements Reclaiming {
   readonly given: number[] = [];
@@ -426,6 +475,21 @@ test("pages: discarding a group leaves the image that a checkpoint took meanwhil
   assert(!taken.has(entry.image[0]), "the durable checkpoint needs that page");
 });
 
+/** A keeper whose durable directory stands in page 2. */
+function keeperOf(memory: ThreadMemory, commit: GroupCommit): Keeper {
+  return new Keeper(memory, commit, {
+    uuid: new Uint8Array(16),
+    pageSize: PAGE_SIZE,
+    clean: false,
+    generation: 1,
+    salt: new Uint8Array(8),
+    logPosition: 0,
+    directoryPage: 2,
+    directoryBytes: 0,
+    directoryChecksum: new Uint8Array(8),
+  });
+}
+
 test("checkpoint: the file is as long as its directory says, whoever takes an extent meanwhile", async () => {
   const { file, all: [a, b] } = await threads(2);
   a.slots.publish(0, { ...newFamilyState(), version: 1 });
@@ -438,17 +502,7 @@ test("checkpoint: the file is as long as its directory says, whoever takes an ex
   ], 7);
   const commit = new GroupCommit(a.control, a.thread);
   commit.begin(1 << 20, 1 << 20);
-  const keeper = new Keeper(a, commit, {
-    uuid: new Uint8Array(16),
-    pageSize: PAGE_SIZE,
-    clean: false,
-    generation: 1,
-    salt: new Uint8Array(8),
-    logPosition: 0,
-    directoryPage: 2,
-    directoryBytes: 0,
-    directoryChecksum: new Uint8Array(8),
-  });
+  const keeper = keeperOf(a, commit);
   const checkpoint = keeper.begin();
   assert(keeper.isHandedOver(checkpoint));
   keeper.writePages(checkpoint);
@@ -456,6 +510,44 @@ test("checkpoint: the file is as long as its directory says, whoever takes an ex
   keeper.end(checkpoint, false);
   const directory = readDirectory(file, keeper.meta, a.checksum);
   assertEquals(directory.filePages, 507);
+});
+
+test("checkpoint: a deleted family's space is free behind the checkpoint, its pins, and every epoch", async () => {
+  const { all: [a, b] } = await threads(2);
+  a.slots.publish(0, { ...newFamilyState(), version: 1 });
+  a.slots.writeDurable(0, { ...newFamilyEntry(), version: 1 });
+  a.slots.publish(1, { ...newFamilyState(), version: 5 });
+  a.slots.writeDurable(1, { ...newFamilyEntry(), version: 5 });
+  a.extents.load([
+    { start: 2, pages: 1, free: false, owner: DIRECTORY_OWNER },
+    { start: 3, pages: 8, free: false, owner: 2 },
+  ], 11);
+  const isThere = (): boolean => a.extents.list().some(({ owner, free }) => !free && owner === 2);
+  const commit = new GroupCommit(a.control, a.thread);
+  commit.begin(1 << 20, 1 << 20);
+  const keeper = keeperOf(a, commit);
+  b.epochs.enter();
+  const pin = b.pins.take(2, 5);
+  b.epochs.leave();
+  a.slots.setState(1, FAMILY_GHOST);
+  const checkpoint = (meanwhile = () => {}): void => {
+    const begun = keeper.begin();
+    assert(keeper.isHandedOver(begun));
+    keeper.buryGhosts();
+    assert(isThere(), "the durable checkpoint has the family yet");
+    meanwhile();
+    keeper.end(begun, false);
+    keeper.buryGhosts();
+  };
+  checkpoint();
+  assert(isThere(), "a snapshot reads it");
+  b.pins.release(pin);
+  checkpoint(() => b.epochs.enter());
+  assert(isThere(), "somebody may be in the middle of a read");
+  b.epochs.leave();
+  keeper.buryGhosts();
+  assert(!isThere(), "nobody needs it");
+  assertEquals(a.slots.state(1), FAMILY_FREE);
 });
 
 test("workers: nobody can want one any more when the last checkpoint begins", async () => {

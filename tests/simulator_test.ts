@@ -4,9 +4,9 @@
  */
 
 import { BREAKAGE_PATCHES, BREAKAGES, QUICK } from "./simulator/breakages.ts";
-import { PLACES } from "./simulator/simulation.ts";
-import { Simulator } from "./simulator/simulator.ts";
-import { assert, assertEquals, assertGreater } from "./support/assert.ts";
+import { Broken, PLACES } from "./simulator/simulation.ts";
+import { shortest, Simulator } from "./simulator/simulator.ts";
+import { assert, assertEquals, assertGreater, assertThrows } from "./support/assert.ts";
 import { Random } from "./support/random.ts";
 import { test } from "./support/test.ts";
 
@@ -53,5 +53,25 @@ test("simulator: rules that are broken are missed", LONG, () => {
     const caught = simulator.catches(name, random.int(2 ** 31), BROKEN_CUTS);
     assert(caught !== undefined, `${name}: not noticed in ${BROKEN_CUTS} power cuts`);
     console.log(`${name}: noticed after ${caught.cuts} power cuts`);
+  }
+});
+
+test("simulator: what breaks a promise is made shorter, and can be repeated", LONG, () => {
+  const name = "reuse a page one version too early";
+  const caught = simulator.catches(name, 1, BROKEN_CUTS);
+  assert(caught !== undefined, name);
+  simulator.broken = name;
+  try {
+    const short = shortest(simulator, caught.error);
+    console.log(`${caught.error.history.length} lines became ${short.history.length}`);
+    assert(short.history.length <= caught.error.history.length, "it has become longer");
+    for (let i = 0; i < 2; i++) {
+      const { seed, limits } = short;
+      const again = assertThrows(() => simulator.history(seed, limits), Broken);
+      assertEquals(again.message, short.message);
+      assertEquals(again.history, short.history);
+    }
+  } finally {
+    simulator.broken = undefined;
   }
 });

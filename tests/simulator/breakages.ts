@@ -34,6 +34,9 @@ function instead(name: string, file: string, from: string, to: string): Breakage
 }
 
 const EARLY_PINS = "look at pins before epochs";
+const ANY_ORDER = "take turns in any order";
+const EARLY_LIFE = "append to the log before a meta page names its salt";
+const LATE_HEADER = "name the log's salt before its header is there";
 
 /** Explored as well (cases/breakages.ts). */
 export const PINS_BEFORE_EPOCHS: Breakage = {
@@ -159,6 +162,28 @@ export const BREAKAGES: readonly Breakage[] = [
     }],
   },
   instead(
+    "forget the pins of a deleted family",
+    KEEPER,
+    "if (pins.versionsOf(id).length > 0) continue;",
+    "if (!(ON) && pins.versionsOf(id).length > 0) continue;",
+  ),
+  {
+    name: "take turns in any order",
+    patches: [{
+      file: "lib/api/joint.ts",
+      from: "[...writes].sort((a, b) => a.access.id - b.access.id)",
+      to: "[...writes].sort((a, b) => " +
+        `(${
+          on(ANY_ORDER)
+        } ? 1 - open.session.memory.thread % 2 * 2 : 1) * (a.access.id - b.access.id))`,
+    }, {
+      file: "lib/api/database.ts",
+      from: "sort((a, b) => a.id - b.id)",
+      to: "sort((a, b) => " +
+        `(${on(ANY_ORDER)} ? 1 - a.open.session.memory.thread % 2 * 2 : 1) * (a.id - b.id))`,
+    }],
+  },
+  instead(
     "hand over the allocator image of now",
     "lib/engine/family.ts",
     "    this.#writeImage(entry, version, absent);",
@@ -214,6 +239,46 @@ export const BREAKAGES: readonly Breakage[] = [
     "this.#writeNextMeta({ ...this.meta, clean: false,",
     "this.#writeNextMeta({ ...this.meta, clean: ON ? this.meta.clean : false,",
   ),
+  instead(
+    "skip the sync of the meta page",
+    KEEPER,
+    "encodeMeta(meta, checksum));\n    this.sync(file);",
+    "encodeMeta(meta, checksum));\n    if (!(ON)) this.sync(file);",
+  ),
+  {
+    name: "append to the log before a meta page names its salt",
+    patches: [{
+      file: KEEPER,
+      from: "      syncName();\n",
+      to: `      if (${on(EARLY_LIFE)}) this.#commit.begin(capacity, filled);\n      syncName();\n`,
+    }, {
+      file: KEEPER,
+      from: "    this.#commit.begin(capacity, filled);\n  }",
+      to: `    if (!(${on(EARLY_LIFE)})) this.#commit.begin(capacity, filled);\n  }`,
+    }, {
+      file: KEEPER_LOOP,
+      from: "(directoryOf(this.#logPath));\n    });\n    setLife(",
+      to: "(directoryOf(this.#logPath));\n" +
+        `      if (${on(EARLY_LIFE)}) setLife(this.#memory.control, LIFE_BEGUN);\n    });\n` +
+        "    setLife(",
+    }],
+  },
+  {
+    name: "name the log's salt before its header is there",
+    patches: [{
+      file: KEEPER,
+      from:
+        "      log.write(0, encodeLogHeader({ uuid, salt, capacity, generation }, checksum));\n",
+      to: `      const isLate = ${on(LATE_HEADER)};\n` +
+        "      const header = encodeLogHeader({ uuid, salt, capacity, generation }, checksum);\n" +
+        "      if (!isLate) log.write(0, header);\n",
+    }, {
+      file: KEEPER,
+      from: "salt, logPosition: 0 });\n",
+      to: "salt, logPosition: 0 });\n" +
+        "      if (isLate) {\n        log.write(0, header);\n        this.sync(log);\n      }\n",
+    }],
+  },
   instead(
     "begin a recovery behind what is not published",
     KEEPER,

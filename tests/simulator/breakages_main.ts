@@ -25,6 +25,9 @@ interface Said {
   readonly message?: string;
 }
 
+/** So many of those that took longest are told at the end. */
+const SLOWEST = 5;
+
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
@@ -45,7 +48,7 @@ async function runAll(): Promise<number> {
   for (const name of values.only ?? []) {
     if (!names.includes(name)) throw new Error(`there is no breakage "${name}"`);
   }
-  let missed = 0;
+  const caught: { name: string; cuts: number }[] = [];
   const args = ["--seed", values.seed, "--cuts", values.cuts];
   for (const name of names) args.push("--only", name);
   const processes = processesFor(values.processes, names.length);
@@ -54,7 +57,7 @@ async function runAll(): Promise<number> {
     args,
     processes,
     ({ name, cuts, message }) => {
-      if (cuts === undefined) missed++;
+      if (cuts !== undefined) caught.push({ name, cuts });
       console.log(
         cuts === undefined
           ? `NOT CAUGHT  ${name}`
@@ -62,7 +65,13 @@ async function runAll(): Promise<number> {
       );
     },
   );
-  return code === 0 && missed > 0 ? 1 : code;
+  if (code !== 0) return code;
+  const slowest = caught.sort((a, b) => b.cuts - a.cuts).slice(0, SLOWEST);
+  console.log(
+    `${caught.length} of ${names.length} caught within ${values.cuts} power cuts, the slowest: ` +
+      slowest.map(({ name, cuts }) => `${name} (${cuts})`).join(", "),
+  );
+  return caught.length < names.length ? 1 : 0;
 }
 
 function runShare({ index, of }: Share): void {

@@ -76,6 +76,7 @@ function plainKind(random: Random, { stepsMax, clientsMax }: Most): Kind {
       valueBytes: random.pick([100, 3000, 20000]),
       bypass: random.pick([0, 0.1, 0.4]),
       eventual: random.pick([0, 0.2, 0.7]),
+      joint: random.pick([0.1, 0.2, 0.7]),
       historyFamilies: 1 + random.int(3),
       historians: random.pick([0, 0, 1, 2]),
       readers: random.chance(0.3) ? 1 : 0,

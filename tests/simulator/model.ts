@@ -35,6 +35,8 @@ export interface Step {
   readonly durable: boolean;
   readonly describe: string;
   acknowledgedAt: number;
+  /** Whether it must be there, unless it was refused: one that was asked for later is durable. */
+  isCertain?: boolean;
 }
 
 /** Ways to explain a state that are looked at; more would not tell more. */
@@ -46,7 +48,7 @@ type Table = Map<string, string>;
 export type LaneState = Map<string, Table> | undefined;
 
 export class Lane {
-  /** The effect of every step that is durable for certain. */
+  /** The effect of the first steps that are durable and were answered. */
   #base: LaneState;
   /** Steps after that, oldest first. */
   #steps: Step[] = [];
@@ -63,6 +65,7 @@ export class Lane {
   /** The database has refused a step, and changed nothing. */
   refuse(step: Step): void {
     this.#steps = this.#steps.filter((one) => one !== step);
+    this.#settleFirst();
   }
 
   ask(step: Step): void {
@@ -71,12 +74,20 @@ export class Lane {
 
   acknowledge(step: Step, now: number): void {
     step.acknowledgedAt = now;
-    if (!step.durable) return;
-    // What was asked for before it came before it, also if its answer is still on the way.
-    const count = this.#steps.indexOf(step) + 1;
-    for (const one of this.#steps.splice(0, count)) {
-      if (one.joint !== undefined) one.joint.isThere = true;
-      this.#base = applied(this.#base, one);
+    if (step.durable) {
+      if (step.joint !== undefined) step.joint.isThere = true;
+      // What was asked for before it came before it, unless it was refused: the answers may change places.
+      const count = this.#steps.indexOf(step) + 1;
+      for (const one of this.#steps.slice(0, count)) one.isCertain = true;
+    }
+    this.#settleFirst();
+  }
+
+  #settleFirst(): void {
+    while (this.#steps[0]?.isCertain && this.#steps[0].acknowledgedAt < Infinity) {
+      const { joint } = this.#steps[0];
+      if (joint !== undefined) joint.isThere = true;
+      this.#base = applied(this.#base, this.#steps.shift()!);
     }
   }
 
@@ -102,13 +113,14 @@ export class Lane {
   }
 
   /**
-   * The sets of steps whose effect is what is there: each a prefix, but for steps that may have been
-   * refused for want of room although nobody has heard of it.
+   * The sets of steps whose effect is what is there: each a prefix with all that are certain, but for steps that may
+   * have been refused for want of room although nobody has heard of it.
    */
   #ways(actual: LaneState, mayRefuse: boolean): Set<Step>[] {
     const ways: Set<Step>[] = [];
+    const least = this.#steps.findLastIndex((step) => step.isCertain) + 1;
     const go = (at: number, state: LaneState, done: readonly Step[]): void => {
-      if (same(state, actual)) ways.push(new Set(done));
+      if (at >= least && same(state, actual)) ways.push(new Set(done));
       if (at === this.#steps.length || ways.length > WAYS_MAX) return;
       const step = this.#steps[at];
       go(at + 1, applied(copied(state), step), [...done, step]);

@@ -118,6 +118,8 @@ export const HISTORIES = "tests/simulator/histories.ts";
 
 /** More choices than that in one process, and it hangs. */
 const CHOICES_MAX = 2_000_000;
+/** A process that has not done everything by then hangs, too, ms: some waits would end after a minute and hide it. */
+const PROCESS_MS_MAX = 20_000;
 
 class RandomChooser implements Chooser {
   readonly #random: Random;
@@ -230,6 +232,7 @@ class History {
       below: (count) => random.int(count),
       chance: (chance) => random.chance(chance),
       now: () => kernel.now,
+      powerFailed: this.#powerFailed,
       lane: (client, family, exists) => this.#model.lane(client, family, exists),
       lanes: () => this.#model.lanes,
       tally: (family) => this.#model.tally(family),
@@ -272,8 +275,9 @@ class History {
     trigger.recovering = disk.names.has("/sim/db-log");
     const host = this.#spawn("client 0", WORKLOAD, "host", [scene]);
     const choices = kernel.steps;
+    const begun = kernel.now;
     kernel.run(() => {
-      if (kernel.steps - choices > CHOICES_MAX) {
+      if (kernel.steps - choices > CHOICES_MAX || kernel.now - begun > PROCESS_MS_MAX) {
         throw new Error(`hangs: ${kernel.threads.map((one) => one.name).join(", ")}`);
       }
       this.#checkThreads(host, guests);

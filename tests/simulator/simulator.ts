@@ -38,14 +38,24 @@ export class Simulator {
    */
   run(
     seed: number,
-    { cuts, seeds, step = 1 }: { cuts: number; seeds: number; step?: number },
+    { cuts, seeds, step = 1, limits = FULL }: {
+      cuts: number;
+      seeds: number;
+      step?: number;
+      limits?: Limits;
+    },
     onProgress: (counts: Counts) => void = () => {},
   ): void {
     const { counts } = this;
     for (let i = 0; counts.cuts < cuts || i < seeds; i++) {
-      counts.add(this.history(seed + i * step, FULL));
+      counts.add(this.history(seed + i * step, limits));
       onProgress(counts);
     }
+  }
+
+  /** Switches a breakage on, as one of `patches` knows it; undefined: none. */
+  set broken(name: string | undefined) {
+    this.machine.kernel.breakage = name ?? "";
   }
 
   /** Looks for a history that breaks a promise while a breakage is on; within so many power cuts. */
@@ -54,7 +64,7 @@ export class Simulator {
     seed: number,
     cuts: number,
   ): { cuts: number; error: Broken } | undefined {
-    this.machine.kernel.breakage = breakage;
+    this.broken = breakage;
     let done = 0;
     try {
       for (let i = 0; done < cuts; i++) done += this.history(seed + i, FULL).cuts;
@@ -63,7 +73,7 @@ export class Simulator {
       if (error instanceof Broken) return { cuts: done, error };
       throw error;
     } finally {
-      this.machine.kernel.breakage = "";
+      this.broken = undefined;
     }
   }
 

@@ -23,6 +23,7 @@ export const SMALL: readonly Patch[] = [
   bound("lib/memory/spin_lock.ts", "const SPINS_MAX", "2000", "3"),
   bound("lib/storage/extents.ts", "export const EXTENTS_MAX", "65536", "1024"),
   bound("lib/storage/page_writer.ts", "const WRITE_BYTES", "256 * 1024", "12288"),
+  bound("lib/api/raw_entries.ts", "const FIRST_ENTRIES", "32", "2"),
   bound("lib/api/client.ts", "export const URGENT_RESERVE", "1024", "8"),
   bound("lib/api/open.ts", "const RING_BYTES", "8 * 2 ** 20", "2 ** 13"),
   bound("lib/api/open.ts", "const PAGES_MIN", "2 ** 24", "8192"),

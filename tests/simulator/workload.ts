@@ -14,6 +14,7 @@ import {
   ManifoldError,
   type MultimapReader,
   open,
+  type Snapshot,
   type Table,
   text,
 } from "../../mod.ts";
@@ -28,6 +29,8 @@ export interface Scene {
   below(count: number): number;
   chance(chance: number): boolean;
   now(): number;
+  /** Whether power has failed since the database was open before. */
+  readonly powerFailed: boolean;
   lane(client: number, family: string, exists: boolean): Lane;
   lanes(): readonly Lane[];
   /** What all clients together have counted in a shared family. */
@@ -78,6 +81,8 @@ export interface Settings {
   /** The chance of a transaction that is larger than a quarter of the log. */
   readonly bypass: number;
   readonly eventual: number;
+  /** The chance that a step is over several families. */
+  readonly joint: number;
 }
 
 const KEYS = 24;
@@ -110,7 +115,7 @@ export async function host(scene: Scene): Promise<void> {
     tallies.set(name, sizesOf(family));
     await checkKept(family);
   }
-  if (scene.chance(0.5)) await checkStructure(db);
+  if (scene.powerFailed || scene.chance(0.5)) await checkStructure(db);
   scene.recovered(states, tallies);
   scene.opened(db.share());
   await guarded(scene, () => work(db, scene, 0));
@@ -144,7 +149,9 @@ export async function reader(scene: Scene, handle: DatabaseHandle): Promise<void
     const db = await attach(handle);
     const { sharedFamilies, restless } = scene.settings;
     const pending: Promise<void>[] = [];
+    let visited: Held | undefined;
     for (let i = 0; i < LOOKS && !scene.isClosing; i++) {
+      if (!restless && scene.chance(0.1)) visited = await visit(db, scene, visited);
       const name = `shared${scene.below(sharedFamilies)}`;
       if (!db.columnFamilies().includes(name)) continue;
       const family = await db.columnFamily(name);
@@ -164,8 +171,34 @@ export async function reader(scene: Scene, handle: DatabaseHandle): Promise<void
       if (!isShort) await checkCross(db, "in a reader's snapshot of all");
     }
     await Promise.all(pending);
+    visited?.check();
+    visited?.dispose();
     await db.close();
   });
+}
+
+/** Looks at a family that its client may delete at any moment; holds what it has seen until the next visit. */
+async function visit(
+  db: Database,
+  scene: Scene,
+  before: Held | undefined,
+): Promise<Held | undefined> {
+  before?.check();
+  before?.dispose();
+  const names = db.columnFamilies().filter((name) => name.startsWith("own"));
+  if (names.length === 0) return undefined;
+  const name = names[scene.below(names.length)];
+  try {
+    const family = await db.columnFamily(name, { create: false });
+    const table = family.table(`main-${name.slice("own".length)}`, codecs);
+    for (const [, value] of table.entries()) {
+      if (!value.startsWith(`${name.slice("own".length)}.`)) throw new Error(`of nobody: ${value}`);
+    }
+    return heldSnapshot(family.snapshot(), table, family.table("pair", codecs));
+  } catch (error) {
+    if (error instanceof ManifoldError && error.code === "not-found") return undefined;
+    throw error;
+  }
 }
 
 /** Makes something new, perhaps, or a checkpoint of it. */
@@ -359,7 +392,7 @@ async function work(db: Database, scene: Scene, client: number): Promise<void> {
   try {
     for (let i = 0; i < settings.steps; i++) {
       const actor = actors[scene.below(actors.length)];
-      if (scene.chance(0.15)) await together(db, scene, client, actors);
+      if (scene.chance(settings.joint)) await together(db, scene, client, actors);
       else await actor.act();
       if (scene.chance(0.05)) await checkCross(db, `client ${client}`);
     }
@@ -410,7 +443,7 @@ async function together(
         }
       }
       for (const { table, key, value } of writes) tx.table(table).set(key, value);
-    }, { durability, maxAttempts: 1 + scene.below(4) })
+    }, { durability, maxAttempts: scene.chance(0.4) ? 1 : 1 + scene.below(4) })
     : commitAll(db, writes, durability);
   for (const { actor, step } of asked) actor.watch(step, done, size);
   if (isTransaction) { for (const actor of chosen) await actor.settled(); }
@@ -432,6 +465,52 @@ function commitAll(
   return batch.commit({ durability });
 }
 
+/** A version that is held, and must not change whatever becomes of its family. */
+interface Held {
+  check(): void;
+  dispose(): void;
+}
+
+function heldSnapshot(
+  snapshot: Snapshot,
+  mainTable: Table<string, string>,
+  pairTable: Table<string, string>,
+): Held {
+  const main = snapshot.table(mainTable);
+  const pair = snapshot.table(pairTable);
+  const look = (): string => {
+    checkPair((key) => pair.get(key), "in a snapshot");
+    return JSON.stringify(main.entries().toArray());
+  };
+  const first = look();
+  return {
+    check: () => {
+      if (look() !== first) throw new Error(`a snapshot has changed: ${look()}, was ${first}`);
+    },
+    dispose: () => snapshot[Symbol.dispose](),
+  };
+}
+
+/** An iterator over what nobody changes while it is begun; each check moves it on. */
+function heldIterator(table: Table<string, string>): Held {
+  const expected = table.entries().toArray();
+  const iterator = table.entries();
+  let at = 0;
+  const move = (): boolean => {
+    const { value, done } = iterator.next();
+    const found = JSON.stringify(done ? undefined : value);
+    if (found === JSON.stringify(expected[at++])) return done !== true;
+    throw new Error(`entry ${at - 1} of an iterator is ${found}, not ${expected[at - 1]}`);
+  };
+  move();
+  return {
+    check: move,
+    dispose: () => {
+      while (at <= expected.length && move());
+    },
+  };
+}
+
 /** A client in one family. */
 class Actor {
   readonly #db: Database;
@@ -442,7 +521,7 @@ class Actor {
   readonly #lane: Lane;
   #family: ColumnFamily | undefined;
   #pending: Promise<void>[] = [];
-  #held: { snapshot: { dispose(): void }; check: () => void } | undefined;
+  #held: Held[] = [];
   #count = 0;
   #refused: unknown;
 
@@ -535,7 +614,6 @@ class Actor {
   /** Makes the client's own family, or deletes it. */
   async #live(): Promise<void> {
     await this.settled();
-    this.#release();
     if (this.#family === undefined && this.#lane.present === undefined) {
       const asked = this.#ask([{ kind: "create family" }], true, "create family");
       const made = this.#db.createColumnFamily(this.#name, this.#keeping());
@@ -543,11 +621,17 @@ class Actor {
     } else if (this.#family === undefined) {
       this.#family = await this.#db.columnFamily(this.#name, { create: false });
     } else {
+      this.#release();
+      if (this.#scene.chance(0.6)) this.#holdAll();
       const asked = this.#ask([{ kind: "drop family" }], true, "delete family");
       const deleted = this.#db.deleteColumnFamily(this.#name);
       this.watch(asked, deleted.then(() => void (this.#family = undefined)), 0);
     }
     await this.settled();
+    if (this.#held.length === 0) return;
+    // The pages of a deleted family belong to others after checkpoints without it.
+    await this.#checkpoint();
+    this.#checkHeld();
   }
 
   /** Most families keep all of their changes, or the last few. */
@@ -849,28 +933,25 @@ class Actor {
 
   /** Keeps a snapshot, which must not change. */
   #hold(): void {
-    if (this.#held !== undefined) {
-      this.#release();
-      return;
-    }
-    const snapshot = this.#family!.snapshot();
-    const main = snapshot.table(this.#table("main"));
-    const pair = snapshot.table(this.#family!.table("pair", codecs));
-    const look = (): string => {
-      checkPair((key) => pair.get(key), "in a snapshot");
-      return JSON.stringify(main.entries().toArray());
-    };
-    const first = look();
-    this.#held = {
-      snapshot: { dispose: () => snapshot[Symbol.dispose]() },
-      check: () => {
-        if (look() !== first) throw new Error(`a snapshot has changed: ${look()}, was ${first}`);
-      },
-    };
+    if (this.#held.length > 0) this.#release();
+    else this.#held.push(this.#heldSnapshot(this.#family!.snapshot()));
+  }
+
+  /** Keeps a snapshot, one of the database, and an iterator, over the deletion of the family. */
+  #holdAll(): void {
+    this.#held.push(
+      this.#heldSnapshot(this.#family!.snapshot()),
+      this.#heldSnapshot(this.#db.snapshot()),
+      heldIterator(this.#table("main")),
+    );
+  }
+
+  #heldSnapshot(snapshot: Snapshot): Held {
+    return heldSnapshot(snapshot, this.#table("main"), this.#family!.table("pair", codecs));
   }
 
   #look(): void {
-    this.#held?.check();
+    this.#checkHeld();
     const main = this.#table("main");
     const pairs = this.#family!.table("pair", codecs);
     for (let i = this.#scene.below(4); i >= 0; i--) {
@@ -890,10 +971,13 @@ class Actor {
     }
   }
 
+  #checkHeld(): void {
+    for (const held of this.#held) held.check();
+  }
+
   #release(): void {
-    this.#held?.check();
-    this.#held?.snapshot.dispose();
-    this.#held = undefined;
+    this.#checkHeld();
+    for (const held of this.#held.splice(0)) held.dispose();
   }
 }
 
