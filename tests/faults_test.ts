@@ -1,8 +1,8 @@
 /**
  * Protects what is promised when the disk fails: each call of a fixed workload fails once, by its
  * number, in every way that it can. Whatever was acknowledged stays, in the open database, in what a
- * killed process would leave, and in what is closed; what was refused is not there; a full disk never
- * ends in `failed`, a failed sync always does, and nothing is written after it.
+ * killed process would leave, and in what is closed; what was refused is not there, and was what met
+ * the fault; a full disk never ends in `failed`, a failed sync always does, and nothing is written after it.
  *
  * The workers run in this thread (support/one_thread.ts), so that a number means the same call each
  * time. MANIFOLD_FAULTS=all tries every call; otherwise every few, from a seeded start.
@@ -21,8 +21,14 @@ import {
   text,
   u32,
 } from "../mod.ts";
-import { assert, assertEquals, assertGreater, assertLess } from "./support/assert.ts";
-import { FaultWorkload } from "./support/fault_workload.ts";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertLessOrEqual,
+} from "./support/assert.ts";
+import { FaultWorkload, type Rejection } from "./support/fault_workload.ts";
 import {
   type Call,
   DEFECT,
@@ -111,6 +117,41 @@ interface Outcome {
   readonly failed: boolean;
 }
 
+/** Where a fault was met: by whom, and what the log had then of what it has room for. */
+interface Place {
+  readonly role: "keeper" | "writer" | undefined;
+  readonly logBytes: number;
+  readonly logBytesUsed: number;
+}
+
+/** What a record has besides its values, at most. */
+const RECORD_OVERHEAD = 1024;
+
+/** A fault that passes refuses what met it, and nobody else. */
+function checkRejections(
+  { call, kind }: Fault,
+  { role, logBytes, logBytesUsed }: Place,
+  isData: boolean,
+  rejections: readonly Rejection[],
+): void {
+  const refused = rejections.filter(({ code }) => code !== "failed" && code !== "closed");
+  for (const { what, atFault } of refused) {
+    assert(atFault, `${what} was refused because of what had happened before`);
+  }
+  // A read, and a value that is written beside the pages, are one transaction's, also in a group of several.
+  if (call === "read" || (call === "write" && role === "writer" && isData)) {
+    assertLessOrEqual(refused.length, 1, refused.map(({ what }) => what).join(", "));
+  }
+  if (role !== "keeper" || !isData || logBytes === 0) return;
+  // It makes a checkpoint. That concerns who asked for it, and whom the log has no room for.
+  for (const { what, bytes } of refused) {
+    const asks = ["open", "checkpoint", "close"].includes(what);
+    const isPastLog = bytes > logBytes / 4;
+    const hasNoRoom = logBytesUsed + bytes + RECORD_OVERHEAD > logBytes;
+    assert(asks || isPastLog || hasNoRoom, `${what} was refused because of a checkpoint's ${kind}`);
+  }
+}
+
 /** One run of the workload with one fault. `prepare` says where the database is. */
 async function runWith(
   fault: Fault,
@@ -125,10 +166,20 @@ async function runWith(
     : FaultWorkload.after(before, again);
   let failed = false;
   let met = false;
+  let closing = false;
   let making = false;
+  let isData = false;
+  let place: Place = { role: undefined, logBytes: 0, logBytesUsed: 0 };
   {
-    using faults = new FaultyRuntime(fault.at, fault.kind);
-    let db = await workload.attempt("open", () => open(path, options));
+    let db: Database | undefined;
+    using faults = new FaultyRuntime(fault.at, fault.kind, () => {
+      const { role } = workers;
+      workload.noteFault();
+      // A thread that is reading, or one whose database is closing, cannot ask for it.
+      const stats = role === undefined || closing ? undefined : db?.stats();
+      place = { role, logBytes: stats?.logBytes ?? 0, logBytesUsed: stats?.logBytesUsed ?? 0 };
+    });
+    db = await workload.attempt("open", () => open(path, options));
     if (db === undefined && workload.failed) {
       // What an opening cannot sync ends that opening, and no more.
       failed = true;
@@ -149,7 +200,8 @@ async function runWith(
       const wasFailed = workload.failed;
       await workload.attempt("close", async () => {
         const at = faults.calls.length;
-        await db.close();
+        closing = true;
+        await db!.close();
         if (wasFailed) {
           assert(!faults.calls.slice(at).includes("write"), "a close after the failure writes");
         }
@@ -157,6 +209,7 @@ async function runWith(
     }
     assert(faults.hit !== undefined, "the call was not made");
     making = faults.hit.path.endsWith("-new");
+    isData = faults.hit.path === path;
   }
   failed ||= workload.failed;
   for (const { what, code } of workload.rejections) {
@@ -164,6 +217,7 @@ async function runWith(
       (what === "close" && code === "closed");
     assert(known, `${what} was refused as ${code}`);
   }
+  if (again) checkRejections(fault, place, isData, workload.rejections);
   if (CODES[fault.kind].includes("disk-full")) assert(!failed, "a full disk ends in failed");
   // A file in the making is made again.
   if (fault.call === "sync" && met && !making) {

@@ -49,10 +49,17 @@ class Model {
   }
 }
 
-/** How a call of the workload ended. */
-export interface Rejection {
+/** A call of the workload; `bytes` that it has for the log, about. */
+interface UnderWay {
   readonly what: string;
+  readonly bytes: number;
+}
+
+/** How a call of the workload ended. */
+export interface Rejection extends UnderWay {
   readonly code: string;
+  /** Whether it was under way at the fault. */
+  readonly atFault: boolean;
 }
 
 export class FaultWorkload {
@@ -64,10 +71,32 @@ export class FaultWorkload {
   /** Whether a refused call succeeds when it is made again. */
   readonly #again: boolean;
   #number = 0;
+  readonly #underWay = new Set<UnderWay>();
+  #atFault: ReadonlySet<UnderWay> = new Set();
 
   /** `again`: the fault passes, so that each refused call has to succeed when it is made again. */
   constructor(again: boolean) {
     this.#again = again;
+  }
+
+  /** To be called when the fault is met. */
+  noteFault(): void {
+    this.#atFault = new Set(this.#underWay);
+  }
+
+  /** Makes a call once, and notes a rejection before it passes it on. */
+  async #once<T>(one: UnderWay, call: () => T | Promise<T>): Promise<T> {
+    this.#underWay.add(one);
+    try {
+      return await call();
+    } catch (error) {
+      if (error instanceof ManifoldError) {
+        this.rejections.push({ ...one, code: error.code, atFault: this.#atFault.has(one) });
+      }
+      throw error;
+    } finally {
+      this.#underWay.delete(one);
+    }
   }
 
   /** Makes a call that may meet the fault; undefined if it was refused. `again`: whether it can be made again. */
@@ -78,10 +107,9 @@ export class FaultWorkload {
   ): Promise<T | undefined> {
     for (let attempt = 0;; attempt++) {
       try {
-        return await call();
+        return await this.#once({ what, bytes: 0 }, call);
       } catch (error) {
         if (!(error instanceof ManifoldError)) throw error;
-        this.rejections.push({ what, code: error.code });
         if (error.code === "failed") this.failed = true;
         if (this.failed || !again) return undefined;
         if (attempt > 0) throw new Error(`${what} is refused once more: ${error.message}`);
@@ -95,17 +123,18 @@ export class FaultWorkload {
     writes: readonly Write[],
     call: () => Promise<unknown>,
   ): Promise<void> {
+    const bytes = writes.reduce((sum, { value }) => sum + (value?.[1] ?? 0), 0);
     for (let attempt = 0;; attempt++) {
+      const hadFailed = this.failed;
       try {
-        await call();
+        await this.#once({ what, bytes }, call);
         assert(!this.failed, `${what} was accepted after the failure`);
         for (const state of this.#states) state.apply(writes);
         return;
       } catch (error) {
         if (!(error instanceof ManifoldError)) throw error;
-        this.rejections.push({ what, code: error.code });
         if (error.code === "failed") {
-          if (!this.failed) this.#unknown(writes);
+          if (!hadFailed) this.#unknown(writes);
           this.failed = true;
         }
         if (this.failed || !this.#again) return;
@@ -196,9 +225,14 @@ export class FaultWorkload {
     const familyA = await this.#family(db, "a");
     const familyB = await this.#family(db, "b");
     if (familyA === undefined || familyB === undefined) return;
-    await this.#set(familyA.table("t", { key: text }), "a", "after", 100);
-    await this.#set(familyB.table("t", { key: text }), "b", "after", 30_000);
-    await this.#delete(familyA.table("t", { key: text }), "a", "one");
+    const a = familyA.table("t", { key: text });
+    // In one group, of which one at the most may meet the fault.
+    await Promise.all([
+      this.#set(a, "a", "after", 100),
+      this.#set(a, "a", "large after", 30_000),
+      this.#delete(a, "a", "one"),
+    ]);
+    await this.#set(familyB.table("t", { key: text }), "b", "after", 100);
   }
 
   /** Goes on from what another workload has left. */

@@ -81,10 +81,16 @@ export class FaultyRuntime implements Disposable {
   #full = false;
   #noRoomFor: string | undefined;
 
-  /** `at`: the number of the call, from 0, that fails, or the first after it that can; -1 for none. */
-  constructor(at = -1, kind?: FaultKind) {
+  readonly #onHit: () => void;
+
+  /**
+   * `at`: the number of the call, from 0, that fails, or the first after it that can; -1 for none. `onHit` is called
+   * when it does, before it does.
+   */
+  constructor(at = -1, kind?: FaultKind, onHit: () => void = () => {}) {
     this.#at = at;
     this.#kind = kind;
+    this.#onHit = onHit;
     const { openFile, remove, rename } = this.#original;
     const simple = (call: Call, path: string, work: () => void): void => {
       if (this.#count(call, path) !== undefined) throw inputOutputError(call, path);
@@ -127,6 +133,7 @@ export class FaultyRuntime implements Disposable {
       return undefined;
     }
     this.hit = { call, path };
+    this.#onHit();
     if (kind === "disk full") this.#full = true;
     return kind;
   }

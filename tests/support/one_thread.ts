@@ -17,8 +17,12 @@ import { WriterLoop } from "../../workers/writer_worker.ts";
 
 type Handle = ReturnType<SpawnWorker>;
 
+/** The roles of the workers that are at work, the one that is waited for first last. */
+type Roles = WorkerData["role"][];
+
 class LocalWorker implements Handle {
   readonly #data: WorkerData;
+  readonly #roles: Roles;
   readonly #control: Control;
   #loop: KeeperLoop | WriterLoop | undefined;
   #exit: (code: number) => void = () => {};
@@ -26,8 +30,9 @@ class LocalWorker implements Handle {
   running = false;
   ended = false;
 
-  constructor(data: WorkerData) {
+  constructor(data: WorkerData, roles: Roles) {
     this.#data = data;
+    this.#roles = roles;
     this.#control = new Control(data.shared.control);
     joinMemory(data).then((memory) => {
       if (this.ended) return;
@@ -50,6 +55,15 @@ class LocalWorker implements Handle {
   step(): void {
     const loop = this.#loop;
     if (loop === undefined) return;
+    this.#roles.push(this.#data.role);
+    try {
+      this.#work(loop);
+    } finally {
+      this.#roles.pop();
+    }
+  }
+
+  #work(loop: KeeperLoop | WriterLoop): void {
     if (this.running) {
       // It sleeps: this is what it does each time when it wakes up.
       if (loop instanceof WriterLoop) loop.handOver();
@@ -85,6 +99,7 @@ class LocalWorker implements Handle {
 /** Drives the workers of the databases that are opened with its {@linkcode OneThread.spawn}. */
 export class OneThread implements Disposable {
   readonly #workers: LocalWorker[] = [];
+  readonly #roles: Roles = [];
   readonly #wait = Atomics.wait;
   #disposed = false;
 
@@ -99,10 +114,15 @@ export class OneThread implements Disposable {
 
   /** For the option `spawnWorker`. */
   readonly spawn: SpawnWorker = (_url, data) => {
-    const worker = new LocalWorker(data as WorkerData);
+    const worker = new LocalWorker(data as WorkerData, this.#roles);
     this.#workers.push(worker);
     return worker;
   };
+
+  /** The role of the worker that is at work; undefined: the caller's own code is. */
+  get role(): WorkerData["role"] | undefined {
+    return this.#roles.at(-1);
+  }
 
   #turn(): void {
     if (this.#disposed) return;

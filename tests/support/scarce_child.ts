@@ -1,6 +1,6 @@
 /**
  * What a database does when memory cannot be had: to be run with a limit of the address space, which it makes lower
- * once its database is open. Prints `passed` at the end, with the length of the large value that it has left.
+ * once its database is open. Prints `passed` at the end. Deno needs `--expose-gc`.
  *
  * @module
  */
@@ -15,10 +15,11 @@ const MIB = 2 ** 20;
 const SMALL = { cacheBytes: MIB, logBytes: MIB, maxWorkers: 1 };
 const HUGE = { ...SMALL, cacheBytes: 65_536 * MIB };
 /** What this process may take once its database is open. */
-const ROOM = 200 * MIB;
+const ROOM = 256 * MIB;
 /** More than goes through a worker's write queue at once. */
 const QUEUE_PIECES = 45;
 const PIECE = new Uint8Array(MIB / 5);
+const LARGE = new Uint8Array(2 * MIB);
 
 /** The message of the `too-large` with which a call is refused; undefined if it is not. */
 async function refusalOf(call: () => unknown): Promise<string | undefined> {
@@ -31,10 +32,11 @@ async function refusalOf(call: () => unknown): Promise<string | undefined> {
   }
 }
 
-/** Zeros; what was used before is collected first, which Bun does not do when memory runs short. */
-function zeros(bytes: number): Uint8Array {
-  (globalThis as { Bun?: { gc(force: boolean): void } }).Bun?.gc(true);
-  return new Uint8Array(bytes);
+/** Gives back what this thread has no use for: a failing allocation is not always a reason to collect. */
+function collect(): void {
+  const { Bun, gc } = globalThis as { Bun?: { gc(force: boolean): void }; gc?: () => void };
+  if (Bun === undefined) gc!();
+  else Bun.gc(true);
 }
 
 function leaveRoom(bytes: number): void {
@@ -53,23 +55,24 @@ const before = db.stats();
 leaveRoom(ROOM);
 
 // A value, twice as large each time, until there is no memory for it.
-let stored = 0;
 let accepted = 0;
 let refusal: string | undefined;
 for (let bytes = 16 * MIB; refusal === undefined; bytes *= 2) {
-  const value = zeros(bytes);
+  collect();
+  const value = new Uint8Array(bytes);
   refusal = await refusalOf(() => table.set("large", value));
-  if (refusal === undefined) [stored, accepted] = [bytes, accepted + 1];
+  if (refusal === undefined) accepted++;
 }
 assertGreater(accepted, 0);
 assert(refusal.includes("no memory"), refusal);
 assertEquals([...table.keys()], ["large", "small"]);
 
-// What was refused has left nothing, and the rest goes on.
+// What was refused has left nothing, and the rest goes on. The worker may not have collected all yet.
+collect();
 for (let i = 0; i < QUEUE_PIECES; i++) {
   await table.set("piece", PIECE, { durability: "eventual" });
 }
-await table.set("large", zeros(stored));
+await table.set("large", LARGE);
 await table.set("small", new Uint8Array(20));
 accepted += QUEUE_PIECES + 2;
 await db.checkpoint();
@@ -82,12 +85,11 @@ assertEquals(logBytesUsed, 0);
 assertEquals(checkpoints.failed, 0);
 assertEquals(cache.dirty, 0);
 assertEquals(table.get("small")?.length, 20);
-// It is read into memory of its own and copied, for which there may be none now; no other error comes of that.
-await refusalOf(() => assertEquals(table.get("large")?.length, stored));
+assertEquals(table.get("large")?.length, LARGE.length);
 await db.close();
 
 const tooLarge = await refusalOf(() => open(`${path}-huge`, HUGE));
 assert(tooLarge?.includes("cacheBytes"), tooLarge);
 const { logBytes: _, ...hugeInMemory } = HUGE;
 assert(await refusalOf(() => openInMemory(hugeInMemory)) !== undefined);
-console.log(`passed ${stored}`);
+console.log("passed");
