@@ -106,6 +106,8 @@ test("decoder: the lines of a dump are taken, or refused with their number", () 
       assertEquals(error.code, code, error.message);
       assertStringIncludes(error.message, "the dump");
     }
+    const notText = new Uint8Array([...new TextEncoder().encode(`${HEAD}\n`), 0xff, 10]);
+    await assertRejects(() => loadBytes(db, notText, "the dump", 2), ManifoldError, "UTF-8");
     const missing = () => load(path, { file: `${file}-2`, batchEntries: 1 }, new Progress());
     assertEquals((await assertRejects(missing, ManifoldError)).code, "not-found");
   }));
