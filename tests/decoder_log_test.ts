@@ -243,6 +243,26 @@ test("decoder: a record is put together in memory that grows, and is what its pa
   });
 });
 
+test("decoder: a record that is made one without parts stays in its place, and counts", () => {
+  const file = emptyLog();
+  const builder = new RecordBuilder();
+  builder.beginPart(3, 1);
+  builder.append(set, 0, set.length);
+  builder.endPart();
+  assertEquals(builder.body.length, 16 + set.length);
+  const life = { salt, generation: 4, durable: 0 };
+  const bytes = builder.finish(64, life, checksum).slice();
+  const { length } = readRecordHeader(bytes, 64, salt)!;
+  bytes.set(builder.voidHeader(64, length, life, checksum));
+  // The checksum is of all its bytes: those behind the header count as they are.
+  writeAtPosition(file, CAPACITY, 64, bytes);
+  const next = { parts: [{ family: 3, version: 1, operations: [set] }] };
+  const end = writeRecords(file, 64 + bytes.length, [next]);
+  const scan = scanLog(new LogReader(file, CAPACITY), 64, options);
+  assertEquals([scan.end, scan.records, scan.damage], [end, 2, undefined]);
+  assertEquals(scan.families.get(3)?.last, 1);
+});
+
 test("decoder: parts that cannot be are refused with record and part", () => {
   const sound = record(128, [{ family: 1, version: 1, operations: [set] }, {
     family: 2,

@@ -4,15 +4,13 @@
  */
 
 import { type Database, ManifoldError, openInMemory } from "../mod.ts";
-import { linesOf } from "../lib/cli/lines.ts";
-import { Loader, readHeader } from "../lib/cli/load.ts";
-import type { Progress } from "../lib/cli/output.ts";
 import { Checksum } from "../lib/storage/checksum.ts";
 import { FAMILIES, makeInputs, PAGE_SIZE } from "./fuzz/inputs.ts";
 import { fuzz } from "./fuzz/run.ts";
 import { mutated } from "./fuzz/mutate.ts";
 import { REGRESSIONS } from "./fuzz/regressions.ts";
 import { assert, assertEquals, assertGreater } from "./support/assert.ts";
+import { loadBytes } from "./support/dump_lines.ts";
 import { BytesOpener, type OpenedBytes } from "./support/opened_bytes.ts";
 import { Random } from "./support/random.ts";
 import { test } from "./support/test.ts";
@@ -45,15 +43,7 @@ test("fuzz: mutations of a dump are loaded or refused with their line", async ()
     if (i % 10 > 0) bytes.set(dump.subarray(0, Math.min(bytes.length, 53)));
     if (i % 25 === 0) await reopen();
     try {
-      const lines = linesOf(
-        (async function* () {
-          for (let at = 0; at < bytes.length; at += 100) yield bytes.subarray(at, at + 100);
-        })(),
-        "the dump",
-      );
-      const first = await lines.next();
-      readHeader(first.done ? "" : first.value, "the dump");
-      await new Loader(db!, "the dump", 1 + random.int(4), SILENT).run(lines);
+      await loadBytes(db!, bytes, "the dump", 1 + random.int(4));
       loaded++;
     } catch (error) {
       if (!(error instanceof ManifoldError)) throw error;
@@ -65,7 +55,6 @@ test("fuzz: mutations of a dump are loaded or refused with their line", async ()
   await db!.close();
 });
 
-const SILENT = { show: () => {} } as unknown as Progress;
 let db: Database | undefined;
 
 /** What a mutated dump has made is not met by all the others. */

@@ -4,11 +4,23 @@
  * nothing that is not in it.
  */
 
+import { truncate, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { FAMILIES_MAX } from "../lib/memory/family_slots.ts";
 import { encodeDirectory } from "../lib/storage/directory.ts";
 import { EXTENTS_MAX } from "../lib/storage/extents.ts";
+import { assert, assertEquals, assertLess } from "./support/assert.ts";
 import { PAGE_SIZE } from "./support/damaged_samples.ts";
-import { checksum, forger, refused, sample } from "./support/forged_sample.ts";
+import {
+  checksum,
+  forger,
+  GROWS_MIB_MAX,
+  openElsewhere,
+  openPending,
+  refused,
+  sample,
+} from "./support/forged_sample.ts";
+import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
 
 test("hostile: meta pages that say what no file can be", async () => {
@@ -68,6 +80,7 @@ test("hostile: meta pages that say what no file can be", async () => {
   swapped.copyWithin(0, 4096, 8192);
   swapped.set(page, 4096);
   await refused("meta pages that stand in each other's place", swapped, "meta");
+  await openPending();
 });
 
 test("hostile: directories with impossible counts, names, ids and places", async () => {
@@ -155,6 +168,7 @@ test("hostile: directories with impossible counts, names, ids and places", async
     ),
   };
   for (const [what, file] of Object.entries(cases)) await refused(what, file, "directory");
+  await openPending();
 });
 
 test("hostile: more extents than shared memory has room for", async () => {
@@ -171,4 +185,27 @@ test("hostile: more extents than shared memory has room for", async () => {
     "65,537 extents",
     forger.withDirectory(file, { extents: list, filePages: 2 ** 31 }),
   );
+  await openPending();
+});
+
+test("hostile: files of more than 2^20 pages, and of more than can be reserved, take no memory", async () => {
+  const { bytes } = sample;
+  const { extents, filePages } = forger.directory(bytes);
+  await withTempDir(async (dir) => {
+    const paths = [join(dir, "sound")];
+    await writeFile(paths[0], bytes);
+    for (const pages of [2 ** 20 + 5, 2 ** 28]) {
+      const rest = { start: filePages, pages: pages - filePages, free: true, owner: 0 };
+      const directory = { extents: [...extents, rest], filePages: pages };
+      const path = join(dir, `${pages}`);
+      await writeFile(path, forger.withDirectory(bytes, directory));
+      // Its pages take no place on the disk.
+      await truncate(path, pages * PAGE_SIZE);
+      paths.push(path);
+    }
+    const { outcomes: [, large, huge], grown } = await openElsewhere(paths);
+    assertEquals(large, "opened");
+    assert(["opened", "too-large"].includes(huge), huge);
+    assertLess(grown, GROWS_MIB_MAX);
+  });
 });

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { ManifoldError } from "../../lib/errors.ts";
 import { Checksum } from "../../lib/storage/checksum.ts";
 import { cellAt, keyLengthAt, payloadAt } from "../../lib/tree/cell.ts";
@@ -17,6 +19,8 @@ import {
 import { withAllocationsUpTo } from "./allocation_guard.ts";
 import { assert, assertEquals, assertGreater, AssertionError, assertLess } from "./assert.ts";
 import { changeAll, makeSample, PAGE_SIZE, readAll, SMALL } from "./damaged_samples.ts";
+import { runScript } from "./child.ts";
+import { withTempDir } from "./temp.ts";
 import { THOROUGH } from "./damage.ts";
 import { salvageBytes, verifyOpened } from "./damage_tools.ts";
 import { childWord, Forger } from "./hostile_file.ts";
@@ -45,7 +49,41 @@ async function salvaged(what: string, file: Uint8Array): Promise<void> {
 /** The file is not opened, for what all `words` say. */
 export async function refused(what: string, file: Uint8Array, ...words: string[]): Promise<void> {
   refusedAtOpen(what, file, ...words);
+  pending.push([what, file]);
   await salvaged(what, file);
+}
+
+/** Files that were refused and {@linkcode openPending} has not seen yet. */
+const pending: [what: string, file: Uint8Array][] = [];
+
+/** How much a process may grow by all of them together, whatever they say and however long they are, MiB. */
+export const GROWS_MIB_MAX = 48;
+
+/** A process that opens all files that were refused since the last call, one after the other, refuses them and stays small. */
+export async function openPending(): Promise<void> {
+  const files = pending.splice(0);
+  assertGreater(files.length, 0);
+  await withTempDir(async (dir) => {
+    const paths = [];
+    for (const [i, bytes] of [sample.bytes, ...files.map(([, file]) => file)].entries()) {
+      paths.push(join(dir, `forged-${i}`));
+      await writeFile(paths[i], bytes);
+    }
+    const { outcomes, grown } = await openElsewhere(paths);
+    for (const [i, [what]] of files.entries()) assertEquals(outcomes[i + 1], "corrupt", what);
+    assertLess(grown, GROWS_MIB_MAX);
+  });
+}
+
+/** Opens files in a process of their own, the first one to begin with; says what became of each, and the growth in MiB. */
+export async function openElsewhere(
+  paths: readonly string[],
+): Promise<{ outcomes: string[]; grown: number }> {
+  const script = new URL("./forged_child.ts", import.meta.url);
+  const lines = await runScript("self", script, [...paths]);
+  const outcomes = lines.slice(0, -1);
+  assertEquals([outcomes.length, outcomes[0]], [paths.length, "opened"]);
+  return { outcomes, grown: Number(lines.at(-1)) };
 }
 
 function refusedAtOpen(what: string, file: Uint8Array, ...words: string[]): void {
