@@ -407,6 +407,8 @@ export const BREAKAGES: readonly Breakage[] = [
  */
 export const QUICK: ReadonlySet<string> = new Set([
   "skip the log's sync",
+  "skip the sync of the meta page",
+  "name the log's salt before its header is there",
   "write the meta page before the directory",
   "skip the sync of the parent directory",
   "skip the sync of overflow extents",
