@@ -135,6 +135,8 @@ const fullDisk: Change = (plain, random, most) => ({
   ...plain,
   callsMax: [80, 160, 320],
   fails: { who: "keeper", chance: random.pick([0.1, 0.2, 0.3]) },
+  // Long enough for the next checkpoint to begin before a transaction has heard that the one before has failed.
+  schedule: { ...plain.schedule, stalls: 0.03, stallMs: random.pick([0.3, 2]) },
   settings: {
     ...plain.settings,
     ...busy(most),
