@@ -108,6 +108,8 @@ test("decoder: the lines of a dump are taken, or refused with their number", () 
     }
     const notText = new Uint8Array([...new TextEncoder().encode(`${HEAD}\n`), 0xff, 10]);
     await assertRejects(() => loadBytes(db, notText, "the dump", 2), ManifoldError, "UTF-8");
+    const long = new TextEncoder().encode(`${HEAD}\n${" ".repeat(2 ** 24 + 1)}`);
+    await assertRejects(() => loadBytes(db, long, "the dump", 2), ManifoldError, "longer");
     const missing = () => load(path, { file: `${file}-2`, batchEntries: 1 }, new Progress());
     assertEquals((await assertRejects(missing, ManifoldError)).code, "not-found");
   }));

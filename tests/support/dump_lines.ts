@@ -10,7 +10,7 @@ import { type Loaded, Loader, readHeader } from "../../lib/cli/load.ts";
 import type { Progress } from "../../lib/cli/output.ts";
 
 const SILENT = { show: () => {} } as unknown as Progress;
-/** Pieces in which the dump comes. */
+/** Pieces in which a dump comes, the first ones. */
 const PIECE_BYTES = 100;
 
 /** @throws {ManifoldError} which calls the dump `name`. */
@@ -27,5 +27,8 @@ export async function loadBytes(
 }
 
 async function* piecesOf(dump: Uint8Array): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < dump.length; at += PIECE_BYTES) yield dump.subarray(at, at + PIECE_BYTES);
+  for (let at = 0; at < dump.length;) {
+    const bytes = at > 100 * PIECE_BYTES ? 2 ** 20 : PIECE_BYTES;
+    yield dump.subarray(at, at += bytes);
+  }
 }
