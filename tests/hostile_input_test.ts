@@ -5,6 +5,7 @@
  * nobody put there.
  */
 
+import { join } from "node:path";
 import {
   bool,
   bytes,
@@ -16,6 +17,7 @@ import {
   f64,
   json,
   ManifoldError,
+  open,
   openInMemory,
   type Range,
   type Table,
@@ -24,6 +26,7 @@ import {
   u32,
 } from "../mod.ts";
 import { assert, assertEquals, assertThrows } from "./support/assert.ts";
+import { withTempDir } from "./support/temp.ts";
 import { test } from "./support/test.ts";
 
 async function withDatabase(fn: (db: Database) => Promise<void>): Promise<void> {
@@ -574,6 +577,49 @@ test("hostile input: callbacks of view and scan may do whatever the caller may",
     await refused("not-found", ["shop"], () => table.view(3, () => {}));
     await refused("not-found", ["shop"], () => table.scan({}, () => {}));
   }));
+
+/**
+ * Pages that only the snapshot needed and that were never written to the file were given back in the middle: the rest of the scan
+ * was `corrupt`.
+ */
+for (const way of ["scan", "getMany"] as const) {
+  test(`hostile input: a snapshot that is disposed of in the middle of its ${way} is read to the end`, () =>
+    withTempDir(async (dir) => {
+      const checkpoint = { bytes: 2 ** 25, intervalMs: 2 ** 30 };
+      await using db = await open(join(dir, "h.manifold"), { checkpoint, pageSize: 4096 });
+      let onValue = (): void => {};
+      const value: Codec<string> = {
+        ...text,
+        decode: (bytes) => (onValue(), text.decode(bytes)),
+      };
+      const table = (await db.columnFamily("f")).table("t", { key: text, value });
+      const keys = Array.from({ length: 5000 }, (_, i) => `${i}`.padStart(6, "0"));
+      await table.setMany(keys.map((key) => [key, "one"] as const));
+      const snapshot = (await db.columnFamily("f")).snapshot();
+      await table.setMany(keys.map((key) => [key, "two"] as const));
+
+      const old = snapshot.table(table);
+      const word = new Int32Array(new SharedArrayBuffer(4));
+      let isDisposed = false;
+      const dispose = (): void => {
+        if (isDisposed) return;
+        isDisposed = true;
+        snapshot.dispose();
+        Atomics.wait(word, 0, 0, 1200); // until a worker that has nothing to do has looked for pages to give back
+      };
+      if (way === "scan") {
+        const ones: string[] = [];
+        old.scan({}, (_key, bytes) => {
+          dispose();
+          ones.push(new TextDecoder().decode(bytes));
+        });
+        assertEquals(ones, keys.map(() => "one"));
+      } else {
+        onValue = dispose;
+        assertEquals(old.getMany(keys), keys.map(() => "one"));
+      }
+    }));
+}
 
 /**
  * A scan that read the same table in its callback, and met a commit there, went on to hold the version of

@@ -1,8 +1,8 @@
 /**
  * Zero-copy scans: the caller's function is shown entries where they lie.
  *
- * Invariants: the version is pinned before the epoch is renewed for the first time, and it is
- * renewed between leaves only, so that a long scan keeps nobody from evicting pages; a leaf on a
+ * Invariants: the version is pinned before the epoch is renewed for the first time (one that is pinned anyway, from the beginning:
+ * the user's code may give that pin up), and it is renewed between leaves only, so that a long scan keeps nobody from evicting pages; a leaf on a
  * private frame is copied before the user's code, which may read and so overwrite it, is shown it.
  *
  * @module
@@ -34,6 +34,7 @@ export function scanEntries(table: RawTable, range: EncodedRange, visit: Visit):
   epochs.enter();
   try {
     if (!begin(table, cursor, range)) return 0;
+    pin = source.keep();
     // Kept: the table's own state moves on when the callback reads the table.
     const { version } = table.state;
     for (let leaves = 1;; leaves++) {

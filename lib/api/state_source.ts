@@ -37,6 +37,11 @@ export interface StateSource {
   read(state: FamilyState): number;
   /** Pins the version of a state that was read in the same epoch. */
   pin(state: Pick<FamilyState, "version">): Pin;
+  /**
+   * For a read that goes on behind a user's code, which may give up what it reads: one more use of the pin if the state is pinned.
+   * Without one, the epoch keeps what it reads.
+   */
+  keep(): Pin | undefined;
   /** Gives a pin back. */
   release(pin: Pin): void;
   /**
@@ -111,6 +116,11 @@ export class LiveSource extends Source implements StateSource {
     return this.memory.pins.take(this.family, state.version, Date.now());
   }
 
+  /** Nothing: it is the epoch that keeps what is read. */
+  keep(): undefined {
+    return undefined;
+  }
+
   /** Pins the state that is published now. Throws as {@linkcode StateSource.read}; `too-large` without a free pin. */
   snapshot(): PinnedSource {
     return this.pinned()[0];
@@ -179,6 +189,11 @@ export class PinnedSource extends Source implements StateSource {
 
   /** One more use of the pin: it holds beyond {@linkcode dispose}. */
   pin(_state: FamilyState): Pin {
+    return this.memory.pins.share(this.#hold.pin);
+  }
+
+  /** One more use of the pin. */
+  keep(): Pin {
     return this.memory.pins.share(this.#hold.pin);
   }
 

@@ -23,6 +23,7 @@ import { walkTable } from "./long_walk.ts";
 import { encodeRange, type Range } from "./range.ts";
 import { RawEntries } from "./raw_entries.ts";
 import { type RawEntry, RawTable, resultGarbage } from "./raw_reads.ts";
+import type { Pin } from "../memory/pins.ts";
 import { scanEntries } from "./raw_scan.ts";
 import type { StateSource } from "./state_source.ts";
 
@@ -225,10 +226,12 @@ export class TableReader<K, V> {
     checkIterable(keys, () => `getMany of the table "${this.#name}"`);
     const list = Array.from(keys);
     const raw = this.#raw;
-    const { epochs, scratch } = raw;
+    const { epochs, scratch, source } = raw;
+    let pin: Pin | undefined;
     epochs.enter();
     try {
       const entry = raw.entry();
+      pin = source.keep(); // a codec is the user's code
       return list.map((key) => {
         const writer = scratch.takeWriter();
         encodeWith(this.#key, key, writer);
@@ -240,6 +243,7 @@ export class TableReader<K, V> {
       throw raw.explain(error);
     } finally {
       epochs.leave();
+      if (pin !== undefined) source.release(pin);
     }
   }
 
