@@ -42,12 +42,17 @@ export async function inShares<Said>(
   const children = Array.from({ length: processes }, (_, index) => {
     return spawnScript("self", script, [...args, "--share", `${index}/${processes}`]);
   });
+  let hasFailed = false;
   const codes = await Promise.all(children.map(async (child, index) => {
     for await (const line of child.lines) onSaid(JSON.parse(line) as Said, index);
-    const { code } = await child.exited;
+    const { code, signal } = await child.exited;
     if (code === 0) return 0;
-    process.stderr.write(child.stderr());
-    for (const other of children) other.kill();
+    if (!hasFailed) {
+      hasFailed = true;
+      const how = signal === null ? `with code ${code}` : `by ${signal}`;
+      process.stderr.write(`${child.stderr()}process ${index + 1} has ended ${how}\n`);
+      for (const other of children) other.kill();
+    }
     return code ?? 1;
   }));
   return Math.max(...codes);
