@@ -31,7 +31,13 @@ import {
   WORD_SLOTS,
   WORD_TABLE,
 } from "../lib/tree/page.ts";
-import { assert, assertEquals, assertGreater, assertRejects } from "./support/assert.ts";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLessOrEqual,
+  assertRejects,
+} from "./support/assert.ts";
 import { DamagedFile } from "./support/damaged_file.ts";
 import { Random } from "./support/random.ts";
 import { withTempDir } from "./support/temp.ts";
@@ -135,7 +141,8 @@ test("verify: what was not written to the file yet is checked in memory", async 
     const { cache: { evictions, clean } } = db.stats();
     await db.verify();
     assertEquals(db.stats().cache.evictions, evictions, "the cache stays as it is");
-    assertEquals(db.stats().cache.clean, clean);
+    // Fewer, if a worker has given pages back meanwhile.
+    assertLessOrEqual(db.stats().cache.clean, clean);
   });
 });
 
